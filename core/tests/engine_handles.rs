@@ -3,125 +3,16 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+#[path = "support/sessions.rs"]
+mod sessions;
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use letta_app_client::engine::{Command, Correlation, Expect, Modes, Reconnect};
+use letta_app_client::engine::{Command, Correlation, Expect};
 use letta_app_client::protocol::Text;
 use serde_json::{Value, json};
-use support::Lab;
-
-const RULES: Reconnect =
-    Reconnect { max_attempts: None, base: Duration::from_millis(1), cap: Duration::from_millis(1) };
-
-/// A client with a name for each of its sessions, which is the `request_id` of its start.
-struct Client {
-    lab: Lab,
-    modes: Arc<Modes>,
-}
-
-fn tools(names: &[&str]) -> Value {
-    let tools = names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>();
-    json!([{ "tools": tools }])
-}
-
-/// The names of all tools of a command.
-fn names(groups: &Value) -> Vec<&str> {
-    let groups = groups.as_array().into_iter().flatten();
-    let tools = groups.flat_map(|group| group["tools"].as_array().unwrap());
-    tools.map(|tool| tool["name"].as_str().unwrap()).collect()
-}
-
-impl Client {
-    fn new() -> Self {
-        Self { lab: Lab::reconnecting(RULES), modes: Arc::default() }
-    }
-
-    fn place() -> (String, String) {
-        ("a".to_owned(), "c".to_owned())
-    }
-
-    /// Opens a session, and returns the frame that is sent for it.
-    fn open(&mut self, token: u64, more: &Value) -> Value {
-        let mut start = json!({
-            "type": "runtime_start", "request_id": format!("start-{token}"), "agent_id": "a",
-            "conversation_id": "c",
-        });
-        start.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.lab.command(Command::Register {
-            token,
-            command: "runtime_start".to_owned(),
-            text: Text::from(start.to_string()),
-            expect: Expect {
-                correlation: Correlation::RequestId(format!("start-{token}")),
-                response_type: Some("runtime_start_response".to_owned()),
-                timeout: Some(Duration::from_secs(30)),
-                manual: false,
-            },
-            opening: true,
-            newest: None,
-            modes: Arc::clone(&self.modes),
-        });
-        let mut sent = self.lab.sent();
-        assert_eq!(sent.len(), 1, "{sent:?}");
-        sent.remove(0)
-    }
-
-    fn answer(&mut self, token: u64, success: bool) {
-        let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
-        self.lab.receive(&json!({
-            "type": "runtime_start_response", "request_id": format!("start-{token}"),
-            "success": success, "runtime": if success { runtime } else { Value::Null },
-        }));
-    }
-
-    fn hold(&mut self, token: u64, held: bool) {
-        let opening = format!("start-{token}");
-        self.lab.command(Command::HoldRuntime { runtime: Self::place(), opening, held });
-    }
-
-    /// A session that somebody has.
-    fn session(&mut self, token: u64, more: &Value) -> Value {
-        let sent = self.open(token, more);
-        self.answer(token, true);
-        self.hold(token, true);
-        sent
-    }
-
-    fn change_mode(&mut self, mode: &str) {
-        let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
-        let payload = json!({ "mode": mode });
-        let change =
-            json!({ "type": "change_device_state", "runtime": runtime, "payload": payload });
-        let text = Text::from(change.to_string());
-        let runtime = Some(Self::place());
-        self.lab.command(Command::Send { text, runtime, settles: false });
-        self.lab.sent();
-    }
-
-    /// The tools that are registered by the next frame alone.
-    fn registered(&mut self) -> Vec<String> {
-        let sent = self.lab.sent();
-        assert_eq!(sent.len(), 1, "{sent:?}");
-        assert_eq!(sent[0]["type"], "runtime_external_tools_update");
-        let place = json!([{ "agent_id": "a", "conversation_id": "c" }]);
-        assert_eq!(sent[0]["updates"][0]["runtimes"], place);
-        let groups = &sent[0]["updates"][0]["external_tools"];
-        names(groups).into_iter().map(str::to_owned).collect()
-    }
-
-    /// What is sent after a reconnect.
-    fn again(&mut self) -> Vec<Value> {
-        assert_eq!(self.lab.sent(), [Value::Null; 0]);
-        self.lab.lose();
-        self.lab.pass(0.002);
-        assert!(self.lab.engine.poll_connect());
-        self.lab.reopen();
-        self.lab.sent()
-    }
-}
+use sessions::{Client, names, tools};
 
 #[test]
 fn what_a_further_one_does_not_name_stays_as_it_is() {
@@ -373,6 +264,7 @@ fn the_last_one_may_end_while_another_is_opened() {
         (&again[0]["mode"], names(&again[0]["external_tools"])),
         (&json!("strict"), vec!["y"])
     );
+    client.restored(&again);
     // Also between the answer and whoever takes it.
     client.open(3, &json!({ "external_tools": tools(&["z"]) }));
     client.answer(3, true);

@@ -130,18 +130,12 @@ impl World {
             if let Some(mode) = frame["mode"].as_str() {
                 self.mode = Some(mode.to_owned());
             }
-            if !self.late || token.is_none() {
+            if !self.late {
                 self.tools = names(&frame["external_tools"]);
             }
         }
-        if let Some(token) = token {
-            self.unanswered.push((token, frame, refused));
-        } else {
-            self.lab.receive(&json!({
-                "type": "runtime_start_response", "request_id": id, "success": true, "runtime": scope(),
-            }));
-            self.serve();
-        }
+        // What brings it back after a reconnect is of no session.
+        self.unanswered.push((token.unwrap_or(0), frame, refused));
     }
 
     fn answer(&mut self, index: usize) {
@@ -287,6 +281,7 @@ proptest! {
         world.check();
         let mode = world.mode.clone();
         world.lose();
+        world.end();
         world.check();
         if !world.sessions.is_empty() {
             assert_eq!(world.mode, mode);

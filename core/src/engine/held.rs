@@ -76,6 +76,21 @@ impl HeldQueue {
         std::mem::take(self).list.into_iter().filter(|held| held.call.is_none())
     }
 
+    /// Puts others in the place of the commands that nobody waits for, or drops them.
+    pub(crate) fn edit(&mut self, edited: impl Fn(Text) -> Option<Text>) {
+        let mut list = std::mem::take(&mut self.list);
+        for mut held in list.drain(..) {
+            if held.call.is_none() {
+                let Some(text) = edited(held.text) else {
+                    self.others -= usize::from(!held.settles);
+                    continue;
+                };
+                held.text = text;
+            }
+            self.list.push_back(held);
+        }
+    }
+
     /// Drops those that are meant. Says whether there were any.
     pub(crate) fn drop_where(&mut self, is_meant: impl Fn(&Held) -> bool) -> bool {
         let before = self.list.len();

@@ -78,6 +78,9 @@ impl Part {
     }
 }
 
+/// External tools that a command registers, and when it was sent.
+pub(crate) type Registered = (String, u64);
+
 /// What is known of one runtime.
 #[derive(Debug, Default)]
 struct Joined {
@@ -95,6 +98,10 @@ struct Joined {
     start: Option<RawObject>,
     /// When its mode and its directory were sent.
     set: [u64; 2],
+    /// It was started on this connection.
+    is_there: bool,
+    /// Its mode was sent on this connection, and the server may not have got it.
+    is_mode_unsure: bool,
     /// The last `sync`.
     sync: Option<RawObject>,
     /// Refusals in a row.
@@ -123,6 +130,8 @@ pub(crate) struct Memory {
     unanswered: HashMap<String, Unanswered>,
     /// Sessions that nobody has yet, by the `request_id` of their start.
     openings: HashMap<String, Opening>,
+    /// Runtimes whose mode is to be sent.
+    corrected: Vec<Place>,
     /// Where the modes of runtimes are shown.
     modes: Option<Arc<Modes>>,
     /// The version that the server has at most.
@@ -181,7 +190,9 @@ impl Memory {
         if let Some(modes) = &self.modes {
             modes.forget(place);
         }
-        if !self.joined.contains_key(place) {
+        let is_gone = |known: &Joined| known.refusals >= REFUSALS;
+        if self.joined.get(place).is_none_or(is_gone) {
+            self.joined.remove(place);
             self.tools.forget(place);
         }
     }
@@ -195,6 +206,9 @@ impl Memory {
         let joined =
             self.joined.entry(place).or_insert_with(|| Joined { order: now, ..Joined::default() });
         (joined.used, joined.released) = (now, false);
+        if joined.refusals >= REFUSALS {
+            joined.refusals = 0;
+        }
         joined
     }
 
@@ -212,13 +226,23 @@ impl Memory {
     }
 
     /// The server has taken a command that brings a runtime back, or has refused it. What was refused
-    /// time and again, as for a conversation that was deleted, is not tried any more.
-    pub(crate) fn answered(&mut self, place: &Place, refused: bool) {
+    /// time and again, as for a conversation that was deleted, is not tried any more; what its sessions have is kept as
+    /// long as they are there.
+    pub(crate) fn answered(&mut self, place: &Place, part: Part, refused: bool) {
         let Some(joined) = self.joined.get_mut(place) else { return };
         joined.refusals = if refused { joined.refusals + 1 } else { 0 };
-        if joined.refusals == REFUSALS {
+        joined.is_there |= part == Part::Start && !refused;
+        if joined.refusals == REFUSALS && !self.holders.contains_key(place) {
             self.joined.remove(place);
             self.tools.forget(place);
+        }
+    }
+
+    /// The server has registered tools by a command of the engine's own, which was sent at a time; or nobody knows.
+    pub(crate) fn registered(&mut self, place: &Place, groups: Option<&str>, at: u64) {
+        match groups {
+            Some(groups) => self.tools.has(place, groups, at),
+            None => self.tools.doubt(place),
         }
     }
 
@@ -260,7 +284,12 @@ impl Memory {
         let payload = RawObject::parse(text)
             .ok()
             .and_then(|command| RawObject::parse(command.get("payload")?).ok());
-        let Some(payload) = payload else { return };
+        if let Some(payload) = payload {
+            self.set(place, &payload);
+        }
+    }
+
+    fn set(&mut self, place: &Place, payload: &RawObject) {
         self.clock += 1;
         let mut joined = self.joined.get_mut(place);
         let starting = self.unanswered.values_mut().map(|it| &mut it.command);
@@ -280,8 +309,34 @@ impl Memory {
             }
         }
         if let Some(mode) = payload.get_str("mode") {
+            joined.iter_mut().for_each(|joined| joined.is_mode_unsure = true);
             self.mode_is(place, &mode);
         }
+    }
+
+    /// A runtime whose mode is to be sent, and the mode.
+    pub(crate) fn next_corrected(&mut self) -> Option<(Place, String)> {
+        while let Some(place) = self.corrected.pop() {
+            if let Some(mode) = self.mode_of(&place) {
+                return Some((place, mode));
+            }
+        }
+        None
+    }
+
+    /// The mode of a runtime that was started, or is started just now.
+    fn mode_of(&self, place: &Place) -> Option<String> {
+        let start = self.joined.get(place).and_then(|joined| joined.start.as_ref());
+        let starting = self.unanswered.values().map(|it| &it.command);
+        let mut starting = starting.filter(|command| started_by(command).as_ref() == Some(place));
+        start.or_else(|| starting.next())?.get_str("mode")
+    }
+
+    /// Runtimes whose mode was sent on the lost connection and may not have arrived.
+    pub(crate) fn unsure_modes(&self) -> Vec<(Place, String)> {
+        let unsure = |place: &Place| self.joined.get(place).is_some_and(|it| it.is_mode_unsure);
+        let places = self.places().into_iter().filter(unsure);
+        places.filter_map(|place| self.mode_of(&place).map(|mode| (place, mode))).collect()
     }
 
     /// A frame with a `request_id` came, maybe the answer to a command of the client's.
@@ -295,7 +350,7 @@ impl Memory {
         if is_refusal(kind, text) {
             self.end_opening(id);
         } else if kind == "runtime_external_tools_update_response" {
-            self.updated(&command, shared);
+            self.updated(&command, order, shared);
         } else if let Some(scope) = runtime {
             self.started(id, &place_of(scope), order, command, shared);
         } else {
@@ -340,16 +395,20 @@ impl Memory {
         }
         let mode = command.get_str("mode");
         entry.start = set.is_ok().then_some(command);
+        entry.is_there = true;
+        entry.refusals = 0;
+        // Unless it has changed since.
+        entry.is_mode_unsure &= entry.set[0] > order;
         entry.released = released;
         entry.is_sessions |= news && shared;
         if !shared {
-            self.tools.replace(place, &tools);
+            self.tools.replace(place, &tools, order);
         }
         self.opened(id, place, order, &tools, mode);
     }
 
     /// Runtimes have other external tools now.
-    fn updated(&mut self, command: &RawObject, shared: bool) {
+    fn updated(&mut self, command: &RawObject, order: u64, shared: bool) {
         let list = |text: &str| serde_json::from_str::<Vec<RawObject>>(text).unwrap_or_default();
         for update in list(command.get("updates").unwrap_or(NONE)) {
             let tools = update.get("external_tools").unwrap_or(NONE);
@@ -361,7 +420,7 @@ impl Memory {
                 }
                 self.entry(place.clone());
                 if !shared {
-                    self.tools.replace(&place, tools);
+                    self.tools.replace(&place, tools, order);
                 }
             }
         }
@@ -369,18 +428,28 @@ impl Memory {
 
     /// The connection is gone: what was not answered never will be.
     pub(crate) fn cut(&mut self) {
-        self.unanswered.clear();
+        self.joined.values_mut().for_each(|joined| joined.is_there = false);
+        for Unanswered { command, .. } in std::mem::take(&mut self.unanswered).into_values() {
+            let place = started_by(&command).filter(|_| command.get("mode").is_some());
+            if let Some(joined) = place.and_then(|place| self.joined.get_mut(&place)) {
+                joined.is_mode_unsure = true;
+            }
+        }
+        self.openings.values_mut().for_each(Opening::cut);
         let unanswered = self.openings.iter().filter(|(_, opening)| !opening.is_answered());
         for id in unanswered.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.end_opening(&id);
         }
+        // What comes back has its mode with it.
+        self.corrected.clear();
         self.tools.cut();
     }
 
     /// Every runtime there was that is not forgotten.
     pub(crate) fn places(&self) -> Vec<Place> {
+        let is_known = |joined: &Joined| !joined.released && joined.refusals < REFUSALS;
         let mut joined: Vec<_> =
-            self.joined.iter().filter(|(_, joined)| !joined.released).collect();
+            self.joined.iter().filter(|(_, joined)| is_known(joined)).collect();
         joined.sort_unstable_by_key(|(_, joined)| joined.order);
         joined.into_iter().map(|(place, _)| place.clone()).collect()
     }
@@ -414,8 +483,9 @@ impl Memory {
         lost
     }
 
-    /// The command that brings a part back, without a `request_id`, as things are now.
-    pub(crate) fn command(&mut self, lost: &mut Lost) -> Option<RawObject> {
+    /// The command that brings a part back, without a `request_id`, as things are now; and the external tools that it
+    /// registers.
+    pub(crate) fn command(&mut self, lost: &mut Lost) -> Option<(RawObject, Option<Registered>)> {
         let Lost { place, part } = lost;
         self.clock += 1;
         let joined = self.joined.get(place);
@@ -429,18 +499,22 @@ impl Memory {
                 let mut start = start?.clone();
                 let tools = self.tools.sent(place, self.clock);
                 if tools != NONE {
-                    start.set("external_tools", tools).ok()?;
+                    start.set("external_tools", tools.clone()).ok()?;
                 }
-                Some(start)
+                Some((start, Some((tools, self.clock))))
             }
-            Part::Tools => tools_update(place, &self.tools.sent(place, self.clock)),
+            Part::Tools => {
+                let tools = self.tools.sent(place, self.clock);
+                Some((tools_update(place, &tools)?, Some((tools, self.clock))))
+            }
             Part::Subscription => {
-                subscription(place, joined.and_then(|joined| joined.sync.as_ref()))
+                let sync = joined.and_then(|joined| joined.sync.as_ref());
+                Some((subscription(place, sync)?, None))
             }
             Part::Questions => {
                 let mut sync = subscription(place, None)?;
                 sync.set("recover_approvals", "true".to_owned()).ok()?;
-                Some(sync)
+                Some((sync, None))
             }
         }
     }

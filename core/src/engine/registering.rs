@@ -5,6 +5,7 @@ use super::Engine;
 use super::delivery::{Delivery, Token};
 use super::registration::registration;
 use super::requests::Expect;
+use super::resync::mode_change;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::raw::RawObject;
@@ -22,6 +23,9 @@ impl Engine {
         self.requests.add(token, command, expect, &mut self.ctx);
         if !self.requests.contains(token) {
             return;
+        }
+        if opening {
+            self.drop_held_mode(text);
         }
         let memory = self.resync.memory();
         let text = if opening {
@@ -50,21 +54,50 @@ impl Engine {
         self.register_left();
     }
 
-    /// Registers what is left of the tools of runtimes. A connection that is not there has none.
+    /// Registers what is left of the tools of runtimes, and sends modes that are others now. A connection that is not
+    /// there has none.
     pub(super) fn register_left(&mut self) {
         if !self.link.is_open() {
             return;
         }
-        while let Some((place, groups)) = self.resync.left() {
+        while let Some((place, mode)) = self.resync.next_corrected() {
+            self.ctx.send_own(mode_change(&place, &mode));
+        }
+        while let Some((place, registers)) = self.resync.left() {
             let newest = self.resync.memory().newest;
-            let Ok(mut command) = RawObject::parse(&registration(newest, &place, &groups)) else {
-                continue;
-            };
-            let kind = command.get_str("type").unwrap_or_default();
-            let id = self.ctx.ids.next_of_command(&kind);
-            // An id is a string.
-            command.set_str("request_id", &id).unwrap_or_default();
-            self.ctx.send_own(command.to_text());
+            if let Ok(command) = RawObject::parse(&registration(newest, &place, &registers.0)) {
+                self.resync.register(place, command, registers, &mut self.ctx);
+            }
         }
     }
+
+    /// A session's start says which mode there is from now on: what was given before and has not left would change it
+    /// again.
+    fn drop_held_mode(&mut self, start: &Text) {
+        let Ok(start) = RawObject::parse(start) else { return };
+        let place = start.get_str("agent_id").zip(start.get_str("conversation_id"));
+        let Some((agent, conversation)) = place.filter(|_| start.get("mode").is_some()) else {
+            return;
+        };
+        if self.runtimes.find(&agent, &conversation).is_some() {
+            self.runtimes.get(&agent, &conversation).held.edit(without_mode);
+        }
+    }
+}
+
+/// A `change_device_state` without its mode; nothing where nothing is left of it, and what else it is as it was.
+fn without_mode(command: Text) -> Option<Text> {
+    let Ok(mut frame) = RawObject::parse(&command) else { return Some(command) };
+    if frame.get_str("type").as_deref() != Some("change_device_state") {
+        return Some(command);
+    }
+    let payload = frame.get("payload").and_then(|payload| RawObject::parse(payload).ok());
+    let Some(mut payload) = payload.filter(|payload| payload.get("mode").is_some()) else {
+        return Some(command);
+    };
+    payload.remove("mode");
+    let rest = payload.to_text();
+    // It was taken from valid JSON.
+    frame.set("payload", rest.clone()).unwrap_or_default();
+    (rest != "{}").then(|| Text::from(frame.to_text()))
 }

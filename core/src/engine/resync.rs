@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
-use super::memory::{Lost, Memory, Place, TOOLS, place_of};
+use super::memory::{Lost, Memory, Part, Place, Registered, place_of};
 use super::refusal::reason;
 use super::requests::is_refusal;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
+use crate::protocol::raw::RawObject;
 
 /// How many commands may be unanswered: a client with a thousand runtimes must not flood a server that
 /// has just come up.
@@ -26,8 +27,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Asked {
     place: Place,
-    kind: &'static str,
+    /// None where it brings nothing back: tools have changed.
+    part: Option<Part>,
+    kind: String,
+    registers: Option<Registered>,
     deadline: Duration,
+}
+
+impl Asked {
+    /// When it was sent, in an error's words.
+    fn occasion(&self) -> &'static str {
+        if self.part.is_some() { " after a reconnect" } else { " for the tools that there are now" }
+    }
 }
 
 /// See the module's text.
@@ -89,10 +100,39 @@ impl Resync {
     }
 
     /// See [`Memory::left`].
-    pub(crate) fn left(&mut self) -> Option<(Place, String)> {
-        let Self { memory, waiting, .. } = self;
-        let restored = |place: &Place| waiting.iter().any(|lost| lost.place == *place);
-        memory.as_mut()?.left(restored)
+    pub(crate) fn left(&mut self) -> Option<(Place, Registered)> {
+        let Self { memory, waiting, asked, .. } = self;
+        let registers = |part: Part| matches!(part, Part::Start | Part::Tools);
+        // The answer to what was asked is looked at again.
+        let is_elsewhere = |place: &Place| {
+            let mut waiting = waiting.iter().filter(|lost| registers(lost.part));
+            let mut asked = asked.values().filter(|asked| asked.registers.is_some());
+            waiting.any(|lost| lost.place == *place) || asked.any(|asked| asked.place == *place)
+        };
+        memory.as_mut()?.left(is_elsewhere)
+    }
+
+    /// Sends a command that registers the tools there are by now.
+    pub(crate) fn register(
+        &mut self,
+        place: Place,
+        mut command: RawObject,
+        registers: Registered,
+        ctx: &mut Context,
+    ) {
+        let kind = command.get_str("type").unwrap_or_default();
+        let id = ctx.ids.next_of_command(&kind);
+        self.send(
+            id,
+            &mut command,
+            Asked { place, part: None, kind, registers: Some(registers), deadline: ctx.now },
+            ctx,
+        );
+    }
+
+    /// See [`Memory::next_corrected`].
+    pub(crate) fn next_corrected(&mut self) -> Option<(Place, String)> {
+        self.memory.as_mut()?.next_corrected()
     }
 
     /// See [`Memory::sent`].
@@ -132,6 +172,10 @@ impl Resync {
     /// Another connection took the place of the lost one, and is subscribed already. Asks for what else
     /// there was; returns the same. `update`: the server knows the command for tools alone.
     pub(crate) fn switch(&mut self, update: bool, ctx: &mut Context) -> Vec<(Place, bool)> {
+        let modes = self.restored().map(Memory::unsure_modes).unwrap_or_default();
+        for (place, mode) in modes {
+            ctx.send_own(mode_change(&place, &mode));
+        }
         let lost = self.restored().map(|memory| memory.moved(update)).unwrap_or_default();
         self.ask_for(lost, ctx)
     }
@@ -158,17 +202,22 @@ impl Resync {
         while self.asked.len() < AT_ONCE {
             let Some(mut lost) = self.waiting.pop_front() else { return };
             // It is put together from valid JSON.
-            let Some(mut command) = self.memory().command(&mut lost) else { continue };
+            let Some((mut command, registers)) = self.memory().command(&mut lost) else { continue };
             let Lost { place, part } = lost;
-            let kind = part.kind();
+            let kind = part.kind().to_owned();
             let id = ctx.ids.next(&kind.replace('_', "-"));
-            // An id is a string.
-            command.set_str("request_id", &id).unwrap_or_default();
-            ctx.send_own(command.to_text());
-            let deadline = ctx.now.saturating_add(PATIENCE);
-            ctx.timers.set(deadline, Timer::Restore(id.clone()));
-            self.asked.insert(id, Asked { place, kind, deadline });
+            let asked = Asked { place, part: Some(part), kind, registers, deadline: ctx.now };
+            self.send(id, &mut command, asked, ctx);
         }
+    }
+
+    fn send(&mut self, id: String, command: &mut RawObject, asked: Asked, ctx: &mut Context) {
+        // An id is a string.
+        command.set_str("request_id", &id).unwrap_or_default();
+        ctx.send_own(command.to_text());
+        let deadline = ctx.now.saturating_add(PATIENCE);
+        ctx.timers.set(deadline, Timer::Restore(id.clone()));
+        self.asked.insert(id, Asked { deadline, ..asked });
     }
 
     /// A frame may answer one of the commands. Returns the runtime once nothing of it is missing.
@@ -180,22 +229,25 @@ impl Resync {
         ctx: &mut Context,
     ) -> Option<Place> {
         let asked = self.asked.get(id)?;
-        if kind.strip_suffix("_response") != Some(asked.kind) {
+        if kind.strip_suffix("_response") != Some(&asked.kind) {
             return None;
         }
-        let Asked { place, kind, .. } = self.asked.remove(id)?;
+        let asked = self.asked.remove(id)?;
         let refused = is_refusal("", text);
-        self.memory.iter_mut().for_each(|memory| memory.answered(&place, refused));
+        if let Some((memory, part)) = self.memory.as_mut().zip(asked.part) {
+            memory.answered(&asked.place, part, refused);
+        }
+        self.registered(&asked, !refused);
         if refused {
             let answer: Value = serde_json::from_str(text).unwrap_or_default();
             let why = reason(&answer["error"]);
-            let message = format!("`{kind}` was refused after a reconnect: {why}");
+            let message = format!("`{}` was refused{}: {why}", asked.kind, asked.occasion());
             let error = Error::new(ErrorKind::Request, message).with_response(text.as_str());
-            self.failed(&place, error, ctx);
-        } else if kind != TOOLS {
+            self.failed(&asked.place, error, ctx);
+        } else if asked.part.is_some_and(|part| part != Part::Tools) {
             self.restored += 1;
         }
-        self.done(place, ctx)
+        self.done(asked, ctx)
     }
 
     /// A command's time may be over.
@@ -203,11 +255,21 @@ impl Resync {
         if self.asked.get(id)?.deadline > ctx.now {
             return None;
         }
-        let Asked { place, kind, .. } = self.asked.remove(id)?;
-        let seconds = PATIENCE.as_secs();
-        let message = format!("no answer to `{kind}` after a reconnect within {seconds} s");
-        self.failed(&place, Error::new(ErrorKind::RequestTimeout, message), ctx);
-        self.done(place, ctx)
+        let asked = self.asked.remove(id)?;
+        self.registered(&asked, false);
+        let (kind, seconds) = (&asked.kind, PATIENCE.as_secs());
+        let message = format!("no answer to `{kind}`{} within {seconds} s", asked.occasion());
+        self.failed(&asked.place, Error::new(ErrorKind::RequestTimeout, message), ctx);
+        self.done(asked, ctx)
+    }
+
+    /// It is known, or not, that the server has the tools of a command.
+    fn registered(&mut self, asked: &Asked, is_known: bool) {
+        let Some((memory, (groups, at))) = self.memory.as_mut().zip(asked.registers.as_ref())
+        else {
+            return;
+        };
+        memory.registered(&asked.place, is_known.then_some(groups), *at);
     }
 
     fn failed(&mut self, place: &Place, error: Error, ctx: &mut Context) {
@@ -216,8 +278,9 @@ impl Resync {
         ctx.deliveries.push_back(Delivery::RestoreFailed { agent_id, conversation_id, error });
     }
 
-    fn done(&mut self, place: Place, ctx: &mut Context) -> Option<Place> {
+    fn done(&mut self, asked: Asked, ctx: &mut Context) -> Option<Place> {
         self.ask(ctx);
+        let place = asked.part.map(|_| asked.place)?;
         let missing = self.missing.get_mut(&place)?;
         *missing -= 1;
         if *missing > 0 {
@@ -226,6 +289,13 @@ impl Resync {
         self.missing.remove(&place);
         Some(place)
     }
+}
+
+/// The command that sets a runtime's mode, of which the server does not say that it has it (section 16).
+pub(crate) fn mode_change((agent, conversation): &Place, mode: &str) -> String {
+    let runtime = json!({ "agent_id": agent, "conversation_id": conversation });
+    let payload = json!({ "mode": mode });
+    json!({ "type": "change_device_state", "runtime": runtime, "payload": payload }).to_string()
 }
 
 /// A command that asks how a runtime stands: the statuses come before its answer (section 16).

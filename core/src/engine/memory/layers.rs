@@ -16,6 +16,8 @@ struct Layer {
     owner: Option<String>,
     /// The JSON text of a list.
     groups: String,
+    /// When that was given.
+    at: u64,
 }
 
 /// See the module's text; the latest comes last.
@@ -23,19 +25,19 @@ struct Layer {
 pub(crate) struct Layers(Vec<Layer>);
 
 impl Layers {
-    /// A command of the user's has replaced all there was.
-    pub(crate) fn replace(&mut self, groups: &str) {
-        self.clear();
+    /// A command of the user's, given at a time, has replaced all there was then.
+    pub(crate) fn replace(&mut self, groups: &str, at: u64) {
+        self.0.retain(|layer| layer.at > at);
         if groups != NONE {
-            self.0.push(Layer { owner: None, groups: groups.to_owned() });
+            self.0.insert(0, Layer { owner: None, groups: groups.to_owned(), at });
         }
     }
 
     /// Somebody's tools come to those of the others.
-    pub(crate) fn add(&mut self, owner: &str, groups: &str) {
+    pub(crate) fn add(&mut self, owner: &str, groups: &str, at: u64) {
         self.remove(owner);
         if groups != NONE {
-            self.0.push(Layer { owner: Some(owner.to_owned()), groups: groups.to_owned() });
+            self.0.push(Layer { owner: Some(owner.to_owned()), groups: groups.to_owned(), at });
         }
     }
 

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use super::layers::NONE;
-use super::{Memory, Place, TOOLS, scope_of, started_by};
+use super::{Memory, Place, Registered, TOOLS, scope_of, started_by};
 use crate::engine::delivery::Token;
 use crate::engine::modes::Modes;
 use crate::protocol::Text;
 use crate::protocol::raw::RawObject;
+use serde_json::json;
 
 /// How a new runtime is started. The server's own default runs everything (PROTOCOL.md section 8).
 const MODE: &str = "standard";
@@ -24,6 +25,8 @@ pub(super) struct Opening {
     groups: String,
     /// Its start registers what is registered already, whatever becomes of it.
     changes_nothing: bool,
+    /// The opening, by its `request_id`, whose mode it has taken over because that one was first.
+    mode_of: Option<String>,
     stage: Stage,
 }
 
@@ -41,6 +44,13 @@ impl Opening {
     /// Whether the server has started its runtime.
     pub(super) fn is_answered(&self) -> bool {
         self.stage == Stage::Answered
+    }
+
+    /// The connection is gone: where it was not answered, its mode has come nowhere.
+    pub(super) fn cut(&mut self) {
+        if !self.is_answered() {
+            self.mode_of = None;
+        }
     }
 
     /// Whether somebody is to get the session.
@@ -68,11 +78,13 @@ impl Memory {
         let place = started_by(&command);
         let groups = command.get("external_tools").unwrap_or(NONE).to_owned();
         let mode = if command.get("mode").is_none() { self.mode_for(place.as_ref()) } else { None };
+        let (mode, mode_of) = mode.unzip();
+        let mode_of = mode_of.flatten();
         self.clock += 1;
         let order = self.clock;
         let mut changes_nothing = false;
         let all = place.as_ref().map(|place| {
-            self.tools.add(place, &id, &groups);
+            self.tools.add(place, &id, &groups, order);
             changes_nothing = self.tools.are_registered(place);
             self.tools.sent(place, order)
         });
@@ -85,7 +97,8 @@ impl Memory {
             // It was put together from valid JSON.
             command.set("external_tools", all).unwrap_or_default();
         }
-        let opening = Opening { token, order, place, groups, changes_nothing, stage: Stage::Asked };
+        let stage = Stage::Asked;
+        let opening = Opening { token, order, place, groups, changes_nothing, mode_of, stage };
         self.openings.insert(id, opening);
         if is_changed { Text::from(command.to_text()) } else { text.clone() }
     }
@@ -109,7 +122,10 @@ impl Memory {
     /// Tools are offered for a while beside those of the sessions, or no more.
     pub(crate) fn offer(&mut self, place: &Place, owner: &str, groups: Option<&str>) {
         match groups {
-            Some(groups) => self.tools.add(place, owner, groups),
+            Some(groups) => {
+                self.clock += 1;
+                self.tools.add(place, owner, groups, self.clock);
+            }
             None => self.tools.take_back(place, owner),
         }
     }
@@ -120,19 +136,35 @@ impl Memory {
         openings.filter(move |(_, it)| it.stage == Stage::Asked && it.is_of(place))
     }
 
-    /// The mode for a session that says none. None where the runtime there is has one, which stays; else one with which
-    /// it is started just now, or that of a new runtime.
-    fn mode_for(&self, place: Option<&Place>) -> Option<String> {
-        let Some(place) = place else { return Some(MODE.to_owned()) };
+    /// The mode for a session that says none, and the opening that it is of. None where the runtime there is has one, which
+    /// stays; else the one it had, one with which it is started just now, or that of a new runtime.
+    fn mode_for(&self, place: Option<&Place>) -> Option<(String, Option<String>)> {
+        let Some(place) = place else { return Some((MODE.to_owned(), None)) };
         let known = self.joined.get(place).filter(|known| !known.released);
-        if known
-            .is_some_and(|known| known.start.as_ref().is_some_and(|it| it.get("mode").is_some()))
-        {
-            return None;
+        let mode = known.and_then(|known| Some((known, known.start.as_ref()?.get_str("mode")?)));
+        if let Some((known, mode)) = mode {
+            return (!known.is_there).then_some((mode, None));
         }
         let latest = self.asked(place).max_by_key(|(_, opening)| opening.order);
-        let latest = latest.and_then(|(id, _)| self.unanswered.get(id)?.command.get_str("mode"));
-        Some(latest.unwrap_or_else(|| MODE.to_owned()))
+        let latest = latest.and_then(|(id, _)| {
+            let mode = self.unanswered.get(id)?.command.get_str("mode")?;
+            Some((mode, Some(id.clone())))
+        });
+        Some(latest.unwrap_or_else(|| (MODE.to_owned(), None)))
+    }
+
+    /// Nothing comes of an opening: one that has taken over its mode, which nobody else has asked for, gets its own.
+    fn take_mode_back(&mut self, id: &str) {
+        let mut heirs = self.openings.values_mut().filter(|it| it.mode_of.as_deref() == Some(id));
+        let Some(heir) = heirs.next() else { return };
+        let place = heir.place.clone();
+        heir.mode_of = None;
+        heirs.for_each(|heir| heir.mode_of = None);
+        if let Some(place) = place {
+            let payload = RawObject::parse(&json!({ "mode": MODE }).to_string()).ok();
+            payload.iter().for_each(|payload| self.set(&place, payload));
+            self.corrected.push(place);
+        }
     }
 
     pub(super) fn is_given_up(&self, id: &str) -> bool {
@@ -155,7 +187,7 @@ impl Memory {
                 opening.stage = Stage::Answered;
                 if opening.place.is_none() {
                     opening.place = Some(place.clone());
-                    self.tools.add(place, id, &opening.groups);
+                    self.tools.add(place, id, &opening.groups, order);
                 }
                 if let Some((modes, mode)) = self.modes.as_ref().zip(mode.as_deref()) {
                     modes.opened(place, mode);
@@ -202,6 +234,7 @@ impl Memory {
             self.tools.doubt(&place);
         }
         self.tools.take_back(&place, id);
+        self.take_mode_back(id);
         self.left_by(&place);
     }
 
@@ -210,7 +243,7 @@ impl Memory {
     pub(crate) fn left(
         &mut self,
         is_elsewhere: impl Fn(&Place) -> bool,
-    ) -> Option<(Place, String)> {
+    ) -> Option<(Place, Registered)> {
         loop {
             let place = self.tools.next_changed()?;
             // The answer to a session's start is looked at again.
@@ -220,7 +253,7 @@ impl Memory {
             }
             self.clock += 1;
             if let Some(groups) = self.tools.unsent(&place, self.clock) {
-                return Some((place, groups));
+                return Some((place, (groups, self.clock)));
             }
         }
     }

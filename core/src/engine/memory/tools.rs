@@ -13,11 +13,13 @@ struct Of {
     sent: Option<String>,
     /// When that was.
     at: u64,
+    /// When a command of the user's replaced all last.
+    replaced: u64,
 }
 
 impl Default for Of {
     fn default() -> Self {
-        Self { layers: Layers::default(), sent: Some(NONE.to_owned()), at: 0 }
+        Self { layers: Layers::default(), sent: Some(NONE.to_owned()), at: 0, replaced: 0 }
     }
 }
 
@@ -64,16 +66,24 @@ impl Tools {
         self.changed(place);
     }
 
-    /// A command of the user's has replaced them all.
-    pub(super) fn replace(&mut self, place: &Place, groups: &str) {
+    /// A command of the user's has replaced all there were when it was sent. Its answer may come behind that of a later one.
+    pub(super) fn replace(&mut self, place: &Place, groups: &str, at: u64) {
         let of = self.of.entry(place.clone()).or_default();
-        of.layers.replace(groups);
-        of.sent = Some(groups.to_owned());
+        if at > of.replaced {
+            of.replaced = at;
+            of.layers.replace(groups, at);
+        }
+        if at >= of.at {
+            (of.sent, of.at) = (Some(groups.to_owned()), at);
+        } else {
+            of.sent = None;
+        }
+        self.changed(place);
     }
 
     /// Somebody's come to those of the others.
-    pub(super) fn add(&mut self, place: &Place, owner: &str, groups: &str) {
-        self.of.entry(place.clone()).or_default().layers.add(owner, groups);
+    pub(super) fn add(&mut self, place: &Place, owner: &str, groups: &str, at: u64) {
+        self.of.entry(place.clone()).or_default().layers.add(owner, groups, at);
     }
 
     /// What was sent last may not be registered.
