@@ -2,7 +2,6 @@
 //! the server ends up with the tools of those that are there, and with a mode that somebody has asked for (PROTOCOL.md
 //! sections 8, 14 and 16).
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "support/sessions.rs"]
 mod sessions;

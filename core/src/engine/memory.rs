@@ -82,6 +82,7 @@ impl Part {
 pub(crate) type Registered = (String, u64);
 
 /// What is known of one runtime.
+#[expect(clippy::struct_excessive_bools, reason = "none of them follows from the others")]
 #[derive(Debug, Default)]
 struct Joined {
     /// Runtimes come back in the order in which they were joined.
@@ -309,7 +310,9 @@ impl Memory {
             }
         }
         if let Some(mode) = payload.get_str("mode") {
-            joined.iter_mut().for_each(|joined| joined.is_mode_unsure = true);
+            if let Some(joined) = joined {
+                joined.is_mode_unsure = true;
+            }
             self.mode_is(place, &mode);
         }
     }

@@ -161,8 +161,9 @@ impl Memory {
         heir.mode_of = None;
         heirs.for_each(|heir| heir.mode_of = None);
         if let Some(place) = place {
-            let payload = RawObject::parse(&json!({ "mode": MODE }).to_string()).ok();
-            payload.iter().for_each(|payload| self.set(&place, payload));
+            if let Ok(payload) = RawObject::parse(&json!({ "mode": MODE }).to_string()) {
+                self.set(&place, &payload);
+            }
             self.corrected.push(place);
         }
     }
