@@ -1,7 +1,6 @@
 //! Several sessions on one conversation of one client: what one of them does not name stays as it is (PROTOCOL.md
 //! sections 8 and 14).
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "support/sessions.rs"]
 mod sessions;
