@@ -14,6 +14,8 @@ import { AbortError, Disconnected, InvalidOption } from "./errors.js";
 import { opening, SESSION_NAMES, type SessionOptions } from "./opening.js";
 import { checkedSignal } from "./options.js";
 import {
+  checkOutputOptions,
+  OUTPUT_NAMES,
   type OutputOf,
   type OutputSchema,
   outputJsonSchema as writtenSchema,
@@ -69,8 +71,7 @@ function mapNames(): NamesOf<StructuredMapOptions<OutputSchema> & MapOptions> {
     agents: "names",
     limit: "whole",
     onProgress: "function",
-    outputSchema: "schema",
-    outputJsonSchema: "schema",
+    ...OUTPUT_NAMES,
   };
 }
 
@@ -313,6 +314,7 @@ function checkedSessions(
   for (const agentId of new Set(agents)) {
     client.checkCommand("runtime_start", opening({ ...sessionOptions(options), agentId }).start);
   }
+  checkOutputOptions(options);
   if (outputSchema !== undefined) writtenSchema(outputSchema, outputJsonSchema);
 }
 

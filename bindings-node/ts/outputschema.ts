@@ -1,6 +1,8 @@
 /** What the result of a turn has to look like. */
 
+import type { NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
+import { InvalidOption } from "./errors.js";
 import { isStandardSchema, type SchemaOutput, type StandardSchemaV1 } from "./standardschema.js";
 import { issueLines } from "./toolarguments.js";
 import { anySchemaOf, type JsonSchema } from "./toolschema.js";
@@ -21,6 +23,32 @@ export type OutputOf<Schema extends OutputSchema> = Schema extends StandardSchem
 
 /** What a schema makes of a value, or what is wrong with it, each line beginning with its field. */
 export type CheckedOutput = { value: unknown; problems: [] } | { problems: [string, ...string[]] };
+
+/** What is said of the form of a result. */
+export interface OutputOptions {
+  /** What the result has to look like. */
+  outputSchema?: OutputSchema | undefined;
+  /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
+  outputJsonSchema?: JsonSchema | undefined;
+}
+
+/** The options of a result's form. */
+export const OUTPUT_NAMES: NamesOf<OutputOptions> = {
+  outputSchema: "schema",
+  outputJsonSchema: "schema",
+};
+
+/**
+ * What the model is shown says nothing of what the program gets.
+ *
+ * @throws {@link InvalidOption} when there is but the one for the model.
+ */
+export function checkOutputOptions({ outputSchema, outputJsonSchema }: OutputOptions): void {
+  if (outputSchema !== undefined || outputJsonSchema === undefined) return;
+  throw new InvalidOption("outputJsonSchema: needs outputSchema, by which the result is judged", {
+    hint: "a JSON schema can be the outputSchema itself",
+  });
+}
 
 /**
  * The JSON schema that the agent is shown.

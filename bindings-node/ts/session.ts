@@ -25,6 +25,7 @@ import type { TurnResult, Usage } from "./results.js";
 import { traced } from "./stacks.js";
 import {
   type Conversation,
+  isStructured,
   type StructuredOptions,
   type StructuredResult,
   structured,
@@ -190,10 +191,7 @@ export class Session {
     options: StructuredOptions<Schema>,
   ): Promise<StructuredResult<OutputOf<Schema>>>;
   async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
-    checkedObject("options", options);
-    if ("outputSchema" in options && options.outputSchema !== undefined) {
-      return await structured(this.#conversation, prompt, options);
-    }
+    if (isStructured(options)) return await structured(this.#conversation, prompt, options);
     const own: RunTurnOptions = options;
     const check = own.check ?? this.#turns.check ?? true;
     const resend = own.resend ?? this.#turns.resend ?? "if_uncommitted";

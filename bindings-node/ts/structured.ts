@@ -1,5 +1,6 @@
 /** Turns whose result has a form that the program asks for (sections 8.1 and 14). */
 
+import { checkedOptions, type NamesOf } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import {
   errorFromJson,
@@ -13,10 +14,13 @@ import {
 import { jsonText } from "./json.js";
 import { Lanes } from "./lanes.js";
 import { Submission, submissionTool } from "./native.cjs";
-import { checkedSignal, checkedTurnOptions, type RunTurnOptions } from "./options.js";
+import { checkedSignal, checkedTurnOptions, type RunTurnOptions, TURN_NAMES } from "./options.js";
 import {
   checkedOutput,
+  checkOutputOptions,
+  OUTPUT_NAMES,
   type OutputOf,
+  type OutputOptions,
   type OutputSchema,
   outputJsonSchema,
 } from "./outputschema.js";
@@ -60,6 +64,21 @@ export interface Conversation {
 const lanes = new WeakMap<AppServerClient, Lanes>();
 
 const TOOL = submissionTool();
+
+const RUN_NAMES: NamesOf<RunTurnOptions & OutputOptions> = { ...TURN_NAMES, ...OUTPUT_NAMES };
+
+/**
+ * Whether a turn is to have a result of a certain form.
+ *
+ * @throws {@link InvalidOption} for an option of `Session.run` that there is not.
+ */
+export function isStructured(
+  options: RunTurnOptions | StructuredOptions,
+): options is StructuredOptions {
+  const output = checkedOptions(options, RUN_NAMES) as OutputOptions;
+  checkOutputOptions(output);
+  return output.outputSchema !== undefined;
+}
 
 /** See `Session.run`. */
 export async function structured<Schema extends OutputSchema>(
