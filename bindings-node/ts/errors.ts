@@ -381,9 +381,18 @@ export type ErrorCode = keyof typeof ERROR_CLASSES;
 /** Any error of this package but {@link AbortError}. `switch (error.code)` tells the kinds apart, for TypeScript too. */
 export type AnyLettaAppError = InstanceType<(typeof ERROR_CLASSES)[ErrorCode]>;
 
-/** Whether it is an error of this package, as the union of all kinds; {@link AbortError} is none of them. */
+/** Marks the errors. Another copy of this package, which a program may have as well, has other classes. */
+const MARK = Symbol.for("@letta/app-client-native.LettaAppError");
+
+Object.defineProperty(LettaAppError.prototype, MARK, { value: true });
+
+/**
+ * Whether it is an error of this package, as the union of all kinds; {@link AbortError} is none of them. Unlike
+ * `instanceof`, it knows those of other copies of the package as well, which a program has after a hot reload or in
+ * Jest.
+ */
 export function isLettaAppError(value: unknown): value is AnyLettaAppError {
-  return value instanceof LettaAppError;
+  return typeof value === "object" && value !== null && MARK in value;
 }
 
 /** The message of an error without its hint. */

@@ -10,7 +10,14 @@ import {
 } from "./batch.js";
 import { check, checkedOptions, type NamesOf, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
-import { AbortError, Disconnected, InvalidOption } from "./errors.js";
+import {
+  AbortError,
+  type AnyLettaAppError,
+  Disconnected,
+  type ErrorCode,
+  InvalidOption,
+  isLettaAppError,
+} from "./errors.js";
 import { opening, SESSION_NAMES, type SessionOptions } from "./opening.js";
 import { checkedSignal } from "./options.js";
 import {
@@ -128,6 +135,14 @@ export async function map(
   return work.run();
 }
 
+/** Whether it is an error of a kind, of this copy of the package or of that which has made the client. */
+function isOf<Code extends ErrorCode>(
+  code: Code,
+  error: unknown,
+): error is Extract<AnyLettaAppError, { code: Code }> {
+  return isLettaAppError(error) && error.code === code;
+}
+
 /** A mapping under way. */
 class Mapping {
   readonly #client: AppServerClient;
@@ -174,7 +189,7 @@ class Mapping {
         item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
       } catch (error) {
         if (this.#stop.signal.aborted) throw error;
-        if (error instanceof InvalidOption || this.#options.check === true) {
+        if (isOf("invalid_option", error) || this.#options.check === true) {
           this.#failed = { error };
           this.#stop.abort(error);
           throw error;
@@ -201,7 +216,7 @@ class Mapping {
       } catch (error) {
         refusedAt ??= performance.now();
         const goesOn = isOver && performance.now() - refusedAt < this.#patienceMs;
-        if (!(goesOn && error instanceof Disconnected)) throw error;
+        if (!(goesOn && isOf("disconnected", error))) throw error;
         if (!(error.retryable || (alsoUnknown && error.willReconnect))) throw error;
       }
     }
@@ -265,7 +280,7 @@ class Mapping {
       return await session.run(prompt, { outputSchema, outputJsonSchema, signal });
     } catch (error) {
       // Of the second turn: there was a first, which must not be asked again.
-      if (!(error instanceof Disconnected) || session.prompts - before < 2) throw error;
+      if (!isOf("disconnected", error) || session.prompts - before < 2) throw error;
       const { reason, closeCode, willReconnect, hint } = error;
       throw new Disconnected(reason, { closeCode, willReconnect, hint });
     }
