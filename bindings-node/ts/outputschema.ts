@@ -1,7 +1,6 @@
 /** What the result of a turn has to look like. */
 
 import type { NamesOf } from "./checks.js";
-import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { isStandardSchema, type SchemaOutput, type StandardSchemaV1 } from "./standardschema.js";
 import { issueLines } from "./toolarguments.js";
@@ -64,8 +63,7 @@ export function outputJsonSchema(
 
 /**
  * What the schema of a library makes of a result, which may convert what its JSON schema would not take; one by a JSON
- * schema is judged by the engine, which has found these problems. Never rejects: a schema that fails counts as a
- * problem.
+ * schema is judged by the engine, which has found these problems. Rejects with what the schema's validation throws.
  */
 export async function checkedOutput(
   schema: OutputSchema,
@@ -76,12 +74,8 @@ export async function checkedOutput(
     const [first, ...more] = found;
     return first === undefined ? { value, problems: [] } : { problems: [first, ...more] };
   }
-  try {
-    const checked = await schema["~standard"].validate(value);
-    if (!checked.issues) return { value: checked.value, problems: [] };
-    const [first = "does not fit the schema", ...more] = issueLines(checked.issues);
-    return { problems: [first, ...more] };
-  } catch (error) {
-    return { problems: [describe(error) || "the schema failed"] };
-  }
+  const checked = await schema["~standard"].validate(value);
+  if (!checked.issues) return { value: checked.value, problems: [] };
+  const [first = "does not fit the schema", ...more] = issueLines(checked.issues);
+  return { problems: [first, ...more] };
 }

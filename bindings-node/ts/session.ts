@@ -183,7 +183,7 @@ export class Session {
    * result are those of the last turn, except `usage`, which is the sum of both.
    *
    * Rejects with {@link StructuredOutputError}, which has `text`, `errors` and `result`, when no valid result
-   * has come; with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption}, before anything is
+   * has come, and with the `cause` when the schema's own code has thrown (then the agent is not asked again); with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption}, before anything is
    * sent, for a schema from which no JSON schema can be made; otherwise as without a schema and with `check`.
    */
   run<const Schema extends OutputSchema>(

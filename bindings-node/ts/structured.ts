@@ -2,6 +2,7 @@
 
 import { checkedOptions, type NamesOf } from "./checks.js";
 import type { AppServerClient } from "./client.js";
+import { describe } from "./describe.js";
 import {
   errorFromJson,
   InvalidCommand,
@@ -118,6 +119,8 @@ class Structured {
   readonly #schema: OutputSchema;
   readonly #closed: number;
   #output: unknown;
+  /** What the schema's own code has thrown. */
+  #failed: { cause: unknown } | undefined;
 
   constructor(
     conversation: Conversation,
@@ -163,6 +166,10 @@ class Structured {
       const asked = this.#conversation.ask(content, settings, [this.#submission.scope]);
       const result = withBefore(await summedUp(asked, before), before);
       before = result;
+      if (this.#failed !== undefined) {
+        const words = `the output schema failed: ${describe(this.#failed.cause)}`;
+        throw new StructuredOutputError(words, { result, ...this.#failed });
+      }
       const { step, prompt: repair } = this.#submission.turnEnded();
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {
@@ -184,9 +191,15 @@ class Structured {
   async #problems(given: string): Promise<string[]> {
     const { output, problems } = translated(() => this.#submission.output(given));
     if (typeof output !== "string") return problems;
-    const checked = await checkedOutput(this.#schema, JSON.parse(output), problems);
-    if ("value" in checked) this.#output = checked.value;
-    return checked.problems;
+    try {
+      const checked = await checkedOutput(this.#schema, JSON.parse(output), problems);
+      if ("value" in checked) this.#output = checked.value;
+      return checked.problems;
+    } catch (cause) {
+      // The program's fault, which the agent cannot mend: this tool fails, as any other does.
+      this.#failed ??= { cause };
+      throw new Error("the program failed to check the result; do not submit it again", { cause });
+    }
   }
 
   #error(result: TurnResult): StructuredOutputError {
