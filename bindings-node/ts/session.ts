@@ -36,7 +36,7 @@ import type { AppServerExternalToolCallHandler, RunTurnCommand } from "./types.j
 import { counted, noUsage, sumUsage } from "./usage.js";
 
 /** A prompt for an agent: text, or the parts of a message's `content` (section 8.1). */
-export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
+export type Prompt = string | readonly (wire.TextContent | wire.ImageContent)[];
 
 /**
  * Lets go of the conversations and tools of sessions that nobody has any more. Their clients have what does it: held

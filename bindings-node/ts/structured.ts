@@ -52,7 +52,7 @@ export interface Conversation {
   readonly client: AppServerClient;
   readonly runtime: wire.RuntimeScope;
   /** The groups of external tools that it has anyway. */
-  readonly groups: wire.RuntimeStartExternalToolsGroup[];
+  readonly groups: readonly wire.RuntimeStartExternalToolsGroup[];
   /** What runs unasked in its turns, unless they say otherwise. */
   readonly allow: readonly string[];
   /** How often it was closed. */
