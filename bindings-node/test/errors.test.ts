@@ -3,6 +3,7 @@ import * as api from "@letta/app-client-native";
 import { errorCodes } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
 import * as sources from "../ts/errors.js";
+import { anotherCopy, startMock } from "./helpers.js";
 
 const { errorFromJson } = sources;
 
@@ -205,6 +206,28 @@ it("says everything in the spelling of this language", () => {
     "pass the server's token, not the `request_id`",
   );
 });
+
+it("knows the errors of another copy of the package, which a hot reload makes", async () => {
+  const other = anotherCopy();
+  expect(other.TurnFailed).not.toBe(api.TurnFailed);
+  expect(api.isLettaAppError(new other.TurnFailed("no luck"))).toBe(true);
+  expect(other.isLettaAppError(new api.TurnFailed("no luck"))).toBe(true);
+  expect(other.isLettaAppError(new api.AbortError("stop"))).toBe(false);
+
+  // What is given turns of the other copy knows their errors too.
+  const mock = await startMock([{ usage: [3, 4], error: "boom" }]);
+  await using client = await api.connect(mock.url);
+  const session = await client.session({ agentId: "a" });
+  const gathered = await other.gather([session.send("?") as never]);
+  expect(gathered.usage.totalTokens).toBe(7);
+});
+
+it.each([null, undefined, "closed", {}, new Error("closed"), { code: "closed" }])(
+  "takes %o for no error of the package",
+  (value) => {
+    expect(api.isLettaAppError(value)).toBe(false);
+  },
+);
 
 it("exports what it promises", () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`

@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import net from "node:net";
+import path from "node:path";
 import {
   type AppServerClient,
   type AppServerClientOptions,
@@ -125,4 +127,13 @@ export function nextWarning(name: string): Promise<Error> {
     };
     process.on("warning", listen);
   });
+}
+
+/** The package once more, as a hot reload and Jest load it. */
+export function anotherCopy(): typeof import("@letta/app-client-native") {
+  const require = createRequire(import.meta.url);
+  const entry = require.resolve("@letta/app-client-native");
+  const loaded = Object.keys(require.cache).filter((file) => file.startsWith(path.dirname(entry)));
+  for (const file of loaded) delete require.cache[file];
+  return require("@letta/app-client-native");
 }

@@ -137,6 +137,36 @@ it.each<[string, (client: AppServerClient, session: Session) => unknown, string]
   ],
   ["run", (_, s) => s.run("?", slip), meant],
   ["run with a schema", (_, s) => s.run("?", { outputSchema: {}, ...(slip as object) }), meant],
+  ["all of run", (_, s) => s.run("?", { bogus: 1 } as never), ", outputSchema, outputJsonSchema)"],
+  ...["outputschema", "output_schema", "output", "schema", "outputType", "responseFormat"].flatMap(
+    (name): [string, (client: AppServerClient, session: Session) => unknown, string][] => [
+      [
+        `a result's ${name}`,
+        (_, s) => s.run("?", { [name]: {} } as never),
+        `${name}: ${no} (did you mean outputSchema?)`,
+      ],
+      [
+        `the ${name} of many`,
+        (c) => map(c, ["?"], { agents: ["a"], [name]: {} } as never),
+        `${name}: ${no} (did you mean outputSchema?)`,
+      ],
+    ],
+  ),
+  [
+    "a result's schema for the model alone",
+    (_, s) => s.run("?", { outputJsonSchema: {} } as never),
+    "outputJsonSchema: needs outputSchema",
+  ],
+  [
+    "the same of many",
+    (c) => map(c, ["?"], { agents: ["a"], outputJsonSchema: {} } as never),
+    "outputJsonSchema: needs outputSchema",
+  ],
+  [
+    "a schema where no result is waited for",
+    (c) => c.runTurn({} as never, { outputSchema: {} } as never),
+    `outputSchema: ${no} (only run and map wait`,
+  ],
   ["send", (_, s) => s.send("?", slip), meant],
   ["stream", (_, s) => s.stream("?", slip), meant],
   ["textStream", (_, s) => s.textStream("?", slip), meant],

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { test as base, expect } from "vitest";
@@ -46,6 +47,35 @@ test("fixtures make servers and close them", async ({ mock, startMock }) => {
     const session = await client.session({ agentId: "a" });
     expect((await session.run("?")).text).toBe(text);
   }
+});
+
+test("a server that nobody has kept answers until the program ends, and leaves nothing", () => {
+  const program = `
+    import { connect } from "@letta/app-client-native";
+    import { MockServer } from "@letta/app-client-native/testing";
+    const started = async () => {
+      const { url, folder } = await MockServer.start({ turns: [{ text: "42" }], files: true });
+      return { url, folder };
+    };
+    const { url, folder } = await started();
+    const session = await (await connect(url)).session({ agentId: "a" });
+    // What may be collected is so only once the event loop has turned.
+    for (let turns = 0; turns < 10; turns += 1) {
+      await new Promise(setImmediate);
+      gc();
+    }
+    const { text } = await session.run("?", { recoverTimeoutMs: 0 });
+    console.log(JSON.stringify({ text, folder }));
+  `;
+  // Neither is closed, and the program ends.
+  const ended = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "-e", program], {
+    cwd: path.join(import.meta.dirname, ".."),
+    timeout: 20_000,
+  });
+  expect({ status: ended.status, stderr: String(ended.stderr) }).toEqual({ status: 0, stderr: "" });
+  const { text, folder } = JSON.parse(String(ended.stdout));
+  expect(text).toBe("42");
+  expect(fs.existsSync(folder)).toBe(false);
 });
 
 test("agents, models and files are there", async ({ startMock }) => {

@@ -1,8 +1,10 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { MockServer, type ScriptedTurn } from "@letta/app-client-native/testing";
 import { expect, it, onTestFinished } from "vitest";
+import { startMock } from "./helpers.js";
 
 const program = fileURLToPath(new URL("lifecycle/turn.mjs", import.meta.url));
 
@@ -45,4 +47,26 @@ it("a program ends by itself when its turn has ended or is detached", {
   expect(results).toEqual(
     WAYS.map(([way, , says, aborts]) => ({ way, code: 0, stderr: "", says, aborts })),
   );
+});
+
+it.each([
+  ["submitInput", "await client.submitInput({ runtime, payload });"],
+  ["input with an id", 'client.input({ request_id: "mine", runtime, payload });'],
+])("is not waited for any longer once an answer says that it has left: %s", async (_, send) => {
+  const mock = await startMock([{ text: "yes" }]);
+  // So long the engine might hold an input back.
+  const program = `
+    import { connect } from "@letta/app-client-native";
+    const client = await connect({ url: ${JSON.stringify(mock.url)}, settlePauseMs: 25_000 });
+    client.onMessage(({ type }) => { if (type === "turn_finished") console.log("finished"); });
+    const { runtime } = await client.runtimeStart({ agent_id: "a" });
+    const payload = { kind: "create_message", messages: [{ role: "user", content: "?" }] };
+    ${send}
+  `;
+  const ended = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    cwd: path.join(import.meta.dirname, ".."),
+    timeout: 15_000,
+  });
+  expect({ status: ended.status, stderr: String(ended.stderr) }).toEqual({ status: 0, stderr: "" });
+  expect(String(ended.stdout)).toBe("finished\n");
 });

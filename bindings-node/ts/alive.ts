@@ -6,6 +6,8 @@ import { clearTimeout, setTimeout } from "./timers.js";
 
 /** What tells whether a runtime is at work. */
 const LOOP_STATUS = placeOf("update_loop_status");
+/** What answers an input that has an id. */
+const ACCEPTED = placeOf("input_accepted");
 /** How far the engine's pause before an input grows by itself (section 18). */
 const LONGEST_PAUSE_MS = 2_000;
 /** From leaving the engine to the first sign of the server, when all is well. */
@@ -21,12 +23,19 @@ interface Scoped {
   runtime?: { agent_id?: unknown; conversation_id?: unknown } | undefined;
 }
 
+interface Command extends Scoped {
+  type?: unknown;
+  request_id?: unknown;
+}
+
 /** A runtime that was given an input. */
 interface Run {
   /** Whether it was seen at work since. */
   busy: boolean;
   /** Runs while the engine may still hold the input back. It counts in any case. */
   leaving?: NodeJS.Timeout | undefined;
+  /** The last input: its id, or itself. Its answer says that it has left, and those before it too. */
+  last?: unknown;
   /** Runs while the runtime counts as at work. It counts while somebody cares. */
   working?: NodeJS.Timeout | undefined;
 }
@@ -60,11 +69,11 @@ export class RunningInputs {
 
   /** Whether a message has to be shown to `received`, by the place of its type. */
   follows(place: number): boolean {
-    return place === LOOP_STATUS && this.any;
+    return (place === LOOP_STATUS || place === ACCEPTED) && this.any;
   }
 
   /** A command was handed to the engine. */
-  sent(command: Scoped & { type?: unknown }): void {
+  sent(command: Command): void {
     if (command.type !== "input" || !command.runtime) return;
     const key = keyOf(command);
     this.#runs ??= new Map();
@@ -72,6 +81,7 @@ export class RunningInputs {
     this.#runs.set(key, run);
     this.#begun();
     clearTimeout(run.leaving);
+    run.last = command.request_id ?? command;
     run.leaving = setTimeout(() => {
       run.leaving = undefined;
       this.#forget(key, run);
@@ -82,6 +92,7 @@ export class RunningInputs {
 
   /** A message came. */
   received(message: WsProtocolMessage): void {
+    if (message.type === "input_accepted") this.answered(message);
     if (message.type !== "update_loop_status") return;
     const key = keyOf(message);
     const run = this.#runs?.get(key);
@@ -95,6 +106,17 @@ export class RunningInputs {
       this.#work(key, run, LINGER_MS);
     }
     // Idle without having been at work is the end of the turn before, seen after the input was sent.
+  }
+
+  /** An input was answered: by a message with its id, or as the request that it was. */
+  answered(input: Command): void {
+    if (!this.any) return;
+    const key = keyOf(input);
+    const run = this.#runs?.get(key);
+    if (!run?.leaving || run.last !== (input.request_id ?? input)) return;
+    clearTimeout(run.leaving);
+    run.leaving = undefined;
+    this.#forget(key, run);
   }
 
   /** Handlers came or went. */

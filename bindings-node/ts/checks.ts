@@ -76,13 +76,19 @@ export function checkedNames<T extends object>(options: T, known: object, prefix
   for (const name in options) {
     if (Object.hasOwn(known, name) || options[name] === undefined) continue;
     const names = Object.keys(known);
-    const near = meant(name, names);
     // Not what it is: it may be a token.
-    const words =
-      near === undefined ? `the options are ${names.join(", ")}` : `did you mean ${near}?`;
-    throw new InvalidOption(`${prefix}${name}: there is no such option`, { hint: words });
+    throw new InvalidOption(`${prefix}${name}: there is no such option`, {
+      hint: hintFor(name, names),
+    });
   }
   return options;
+}
+
+function hintFor(name: string, names: readonly string[]): string {
+  const near = meant(name, names);
+  if (near !== undefined) return `did you mean ${near}?`;
+  if (name === "outputSchema") return "only run and map wait for such a result";
+  return `the options are ${names.join(", ")}`;
 }
 
 /** Both: an object, with no other options than those that there are. */

@@ -66,6 +66,8 @@ export interface ErrorDetails {
   response?: unknown;
   /** What is known of the turn. */
   result?: TurnResult | undefined;
+  /** What has led to it, as of every `Error`. */
+  cause?: unknown;
   /** What is wrong with the last result, of {@link StructuredOutputError}. */
   errors?: readonly string[] | undefined;
   /** How many messages are missing, of {@link Lagged}; 0 by default. */
@@ -95,7 +97,8 @@ export abstract class LettaAppError extends Error {
   readonly result: TurnResult | undefined;
 
   constructor(message: string, details: ErrorDetails = {}) {
-    super(details.hint === undefined ? message : `${message} (${details.hint})`);
+    const cause = details.cause === undefined ? undefined : { cause: details.cause };
+    super(details.hint === undefined ? message : `${message} (${details.hint})`, cause);
     // Not that of the class, which is another one in a program that was made smaller; a program's own class has none.
     const { prototype } = new.target;
     this.name = Object.hasOwn(prototype, "name") ? prototype.name : new.target.name;
@@ -275,10 +278,15 @@ export class ApprovalRequired extends TurnError {
   }
 }
 
-/** The agent submitted no result that fits the output schema, although it was asked twice. */
+/**
+ * The agent submitted no result that fits the output schema, although it was asked twice. Or the schema itself has
+ * failed: then the `cause` is what its validation has thrown, and the agent was not asked again.
+ */
 export class StructuredOutputError extends TurnError {
   readonly code = "structured_output" as const;
-  /** What is wrong with the last result, each beginning with its field; empty if there was none. */
+  /**
+   * What is wrong with the last result, each beginning with its field; empty if there was none, or nobody could judge it.
+   */
   readonly errors: readonly string[];
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -381,9 +389,18 @@ export type ErrorCode = keyof typeof ERROR_CLASSES;
 /** Any error of this package but {@link AbortError}. `switch (error.code)` tells the kinds apart, for TypeScript too. */
 export type AnyLettaAppError = InstanceType<(typeof ERROR_CLASSES)[ErrorCode]>;
 
-/** Whether it is an error of this package, as the union of all kinds; {@link AbortError} is none of them. */
+/** Marks the errors. Another copy of this package, which a program may have as well, has other classes. */
+const MARK = Symbol.for("@letta/app-client-native.LettaAppError");
+
+Object.defineProperty(LettaAppError.prototype, MARK, { value: true });
+
+/**
+ * Whether it is an error of this package, as the union of all kinds; {@link AbortError} is none of them. Unlike
+ * `instanceof`, it knows those of other copies of the package as well, which a program has after a hot reload or in
+ * Jest.
+ */
 export function isLettaAppError(value: unknown): value is AnyLettaAppError {
-  return value instanceof LettaAppError;
+  return typeof value === "object" && value !== null && MARK in value;
 }
 
 /** The message of an error without its hint. */

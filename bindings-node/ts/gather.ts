@@ -9,7 +9,7 @@ import {
   tell,
 } from "./batch.js";
 import { check, checkedOptions, type NamesOf, show } from "./checks.js";
-import { AbortError, InvalidOption, LettaAppError } from "./errors.js";
+import { AbortError, InvalidOption, isLettaAppError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 import type { Turn } from "./turn.js";
@@ -93,7 +93,7 @@ async function itemOf(turn: Turn): Promise<BatchItem> {
 }
 
 function usageOf({ result, error }: BatchItem) {
-  return counted(error instanceof LettaAppError ? error.result : result);
+  return counted(isLettaAppError(error) ? error.result : result);
 }
 
 /** How they end is told to those who await them. */

@@ -10,10 +10,19 @@ import {
 } from "./batch.js";
 import { check, checkedOptions, type NamesOf, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
-import { AbortError, Disconnected, InvalidOption } from "./errors.js";
+import {
+  AbortError,
+  type AnyLettaAppError,
+  Disconnected,
+  type ErrorCode,
+  InvalidOption,
+  isLettaAppError,
+} from "./errors.js";
 import { opening, SESSION_NAMES, type SessionOptions } from "./opening.js";
 import { checkedSignal } from "./options.js";
 import {
+  checkOutputOptions,
+  OUTPUT_NAMES,
   type OutputOf,
   type OutputSchema,
   outputJsonSchema as writtenSchema,
@@ -69,8 +78,7 @@ function mapNames(): NamesOf<StructuredMapOptions<OutputSchema> & MapOptions> {
     agents: "names",
     limit: "whole",
     onProgress: "function",
-    outputSchema: "schema",
-    outputJsonSchema: "schema",
+    ...OUTPUT_NAMES,
   };
 }
 
@@ -127,6 +135,14 @@ export async function map(
   return work.run();
 }
 
+/** Whether it is an error of a kind, of this copy of the package or of that which has made the client. */
+function isOf<Code extends ErrorCode>(
+  code: Code,
+  error: unknown,
+): error is Extract<AnyLettaAppError, { code: Code }> {
+  return isLettaAppError(error) && error.code === code;
+}
+
 /** A mapping under way. */
 class Mapping {
   readonly #client: AppServerClient;
@@ -173,7 +189,7 @@ class Mapping {
         item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
       } catch (error) {
         if (this.#stop.signal.aborted) throw error;
-        if (error instanceof InvalidOption || this.#options.check === true) {
+        if (isOf("invalid_option", error) || this.#options.check === true) {
           this.#failed = { error };
           this.#stop.abort(error);
           throw error;
@@ -200,7 +216,7 @@ class Mapping {
       } catch (error) {
         refusedAt ??= performance.now();
         const goesOn = isOver && performance.now() - refusedAt < this.#patienceMs;
-        if (!(goesOn && error instanceof Disconnected)) throw error;
+        if (!(goesOn && isOf("disconnected", error))) throw error;
         if (!(error.retryable || (alsoUnknown && error.willReconnect))) throw error;
       }
     }
@@ -264,7 +280,7 @@ class Mapping {
       return await session.run(prompt, { outputSchema, outputJsonSchema, signal });
     } catch (error) {
       // Of the second turn: there was a first, which must not be asked again.
-      if (!(error instanceof Disconnected) || session.prompts - before < 2) throw error;
+      if (!isOf("disconnected", error) || session.prompts - before < 2) throw error;
       const { reason, closeCode, willReconnect, hint } = error;
       throw new Disconnected(reason, { closeCode, willReconnect, hint });
     }
@@ -313,6 +329,7 @@ function checkedSessions(
   for (const agentId of new Set(agents)) {
     client.checkCommand("runtime_start", opening({ ...sessionOptions(options), agentId }).start);
   }
+  checkOutputOptions(options);
   if (outputSchema !== undefined) writtenSchema(outputSchema, outputJsonSchema);
 }
 

@@ -3,6 +3,8 @@
 /** The name that is near enough to be meant; `undefined` where none is. */
 export function meant(given: string, known: readonly string[]): string | undefined {
   const plain = plainOf(given);
+  const elsewhere = ELSEWHERE[plain];
+  if (elsewhere !== undefined && known.includes(elsewhere)) return elsewhere;
   // `idle_timeout` and `timeout` for one with a unit, `token` for one that says whose it is.
   const ends = (name: string) => name.startsWith(plain) || name.endsWith(plain);
   const same =
@@ -15,6 +17,13 @@ export function meant(given: string, known: readonly string[]): string | undefin
     .filter(({ distance }) => distance <= most);
   return near.sort((one, other) => one.distance - other.distance)[0]?.name;
 }
+
+/** What has quite another name in Python, and in other libraries. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  outputtype: "outputSchema",
+  responseformat: "outputSchema",
+  responsemodel: "outputSchema",
+};
 
 /** What is shorter is near to everything. */
 const LEAST = 4;

@@ -39,7 +39,7 @@ export interface SessionOptions extends RunTurnOptions {
    */
   tools?: readonly Tool[] | undefined;
   /** Further groups of external tools (section 14), which an `onExternalToolCall` handler answers. */
-  externalTools?: wire.RuntimeStartExternalToolsGroup[] | undefined;
+  externalTools?: readonly wire.RuntimeStartExternalToolsGroup[] | undefined;
   /** Who this program is. */
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
   /**

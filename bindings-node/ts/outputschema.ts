@@ -1,6 +1,7 @@
 /** What the result of a turn has to look like. */
 
-import { describe } from "./describe.js";
+import type { NamesOf } from "./checks.js";
+import { InvalidOption } from "./errors.js";
 import { isStandardSchema, type SchemaOutput, type StandardSchemaV1 } from "./standardschema.js";
 import { issueLines } from "./toolarguments.js";
 import { anySchemaOf, type JsonSchema } from "./toolschema.js";
@@ -22,6 +23,32 @@ export type OutputOf<Schema extends OutputSchema> = Schema extends StandardSchem
 /** What a schema makes of a value, or what is wrong with it, each line beginning with its field. */
 export type CheckedOutput = { value: unknown; problems: [] } | { problems: [string, ...string[]] };
 
+/** What is said of the form of a result. */
+export interface OutputOptions {
+  /** What the result has to look like. */
+  outputSchema?: OutputSchema | undefined;
+  /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
+  outputJsonSchema?: JsonSchema | undefined;
+}
+
+/** The options of a result's form. */
+export const OUTPUT_NAMES: NamesOf<OutputOptions> = {
+  outputSchema: "schema",
+  outputJsonSchema: "schema",
+};
+
+/**
+ * What the model is shown says nothing of what the program gets.
+ *
+ * @throws {@link InvalidOption} when there is but the one for the model.
+ */
+export function checkOutputOptions({ outputSchema, outputJsonSchema }: OutputOptions): void {
+  if (outputSchema !== undefined || outputJsonSchema === undefined) return;
+  throw new InvalidOption("outputJsonSchema: needs outputSchema, by which the result is judged", {
+    hint: "a JSON schema can be the outputSchema itself",
+  });
+}
+
 /**
  * The JSON schema that the agent is shown.
  *
@@ -36,8 +63,7 @@ export function outputJsonSchema(
 
 /**
  * What the schema of a library makes of a result, which may convert what its JSON schema would not take; one by a JSON
- * schema is judged by the engine, which has found these problems. Never rejects: a schema that fails counts as a
- * problem.
+ * schema is judged by the engine, which has found these problems. Rejects with what the schema's validation throws.
  */
 export async function checkedOutput(
   schema: OutputSchema,
@@ -48,12 +74,8 @@ export async function checkedOutput(
     const [first, ...more] = found;
     return first === undefined ? { value, problems: [] } : { problems: [first, ...more] };
   }
-  try {
-    const checked = await schema["~standard"].validate(value);
-    if (!checked.issues) return { value: checked.value, problems: [] };
-    const [first = "does not fit the schema", ...more] = issueLines(checked.issues);
-    return { problems: [first, ...more] };
-  } catch (error) {
-    return { problems: [describe(error) || "the schema failed"] };
-  }
+  const checked = await schema["~standard"].validate(value);
+  if (!checked.issues) return { value: checked.value, problems: [] };
+  const [first = "does not fit the schema", ...more] = issueLines(checked.issues);
+  return { problems: [first, ...more] };
 }

@@ -24,7 +24,7 @@ export interface ImageContent {
 /** A message of an input (section 8.1). */
 export interface MessageCreate {
   role: "user" | "system" | "assistant";
-  content: string | (TextContent | ImageContent)[];
+  content: string | readonly (TextContent | ImageContent)[];
   name?: string | null;
   otid?: string | null;
   sender_id?: string | null;
@@ -143,7 +143,7 @@ export type ToolsetPreference =
 export interface ApprovalResponseAllowDecision {
   behavior: "allow";
   message?: string;
-  selected_permission_suggestion_ids?: string[];
+  selected_permission_suggestion_ids?: readonly string[];
   updated_input?: Record<string, unknown> | null;
 }
 
@@ -158,7 +158,7 @@ export interface ApprovalResponseBody {
 export interface ApprovalResponseDecision {
   behavior: "allow" | "deny";
   message?: string;
-  selected_permission_suggestion_ids?: string[];
+  selected_permission_suggestion_ids?: readonly string[];
   updated_input?: Record<string, unknown> | null;
 }
 
@@ -215,7 +215,7 @@ export interface ChangeDeviceStatePayload {
 /** `ChannelAccountCreatePayload` of the protocol (section 21). */
 export interface ChannelAccountCreatePayload {
   account_id?: string;
-  allowed_users?: string[];
+  allowed_users?: readonly string[];
   config?: JsonObject;
   display_name?: string;
   dm_policy?: DmPolicy;
@@ -335,7 +335,7 @@ export interface ChatGPTUsageSnapshotPayload {
 /** `ClientToolsetConfig` of the protocol (section 21). */
 export interface ClientToolsetConfig {
   base?: ToolsetPreference;
-  include?: string[];
+  include?: readonly string[];
 }
 
 /** `ConnectProviderAuthMethod` of the protocol (section 21). */
@@ -513,7 +513,7 @@ export interface ExperimentSnapshot {
 
 /** `ExternalToolCallResult` of the protocol (section 21). */
 export interface ExternalToolCallResult {
-  content: ExternalToolCallResultContent[];
+  content: readonly ExternalToolCallResultContent[];
   is_error?: boolean;
 }
 
@@ -573,26 +573,26 @@ export interface InputApprovalResponsePayload {
 /** `InputCreateMessagePayload` of the protocol (section 21). */
 export interface InputCreateMessagePayload {
   kind: "create_message";
-  messages: InputCreateMessagePayloadMessages[];
-  client_tool_allowlist?: string[];
+  messages: readonly InputCreateMessagePayloadMessages[];
+  client_tool_allowlist?: readonly string[];
   client_toolset?: ClientToolsetConfig;
   exclude_interactive_tools?: boolean;
-  external_tool_scope_ids?: string[];
+  external_tool_scope_ids?: readonly string[];
   image_failure_mode?: "strict" | "drop";
 }
 
 /** `InputPayload` of the protocol (section 21). */
 export interface InputPayload {
   kind: "create_message" | "approval_response" | "teleport_continue";
-  client_tool_allowlist?: string[];
+  client_tool_allowlist?: readonly string[];
   client_toolset?: ClientToolsetConfig;
   continuation?: TeleportContinuation;
   decision?: ApprovalResponseAllowDecision | ApprovalResponseDenyDecision;
   error?: string;
   exclude_interactive_tools?: boolean;
-  external_tool_scope_ids?: string[];
+  external_tool_scope_ids?: readonly string[];
   image_failure_mode?: "strict" | "drop";
-  messages?: InputPayloadMessages[];
+  messages?: readonly InputPayloadMessages[];
   request_id?: string;
   source?: InputPayloadSource;
   teleport_id?: string;
@@ -702,8 +702,8 @@ export interface RuntimeEnvelope {
 
 /** `RuntimeExternalToolsUpdateGroup` of the protocol (section 21). */
 export interface RuntimeExternalToolsUpdateGroup {
-  external_tools: RuntimeStartExternalToolsGroup[];
-  runtimes: RuntimeScope[];
+  external_tools: readonly RuntimeStartExternalToolsGroup[];
+  runtimes: readonly RuntimeScope[];
 }
 
 /** `RuntimeScope` of the protocol (section 21). */
@@ -734,7 +734,7 @@ export interface RuntimeStartCreateConversationOptions {
 
 /** `RuntimeStartExternalToolsGroup` of the protocol (section 21). */
 export interface RuntimeStartExternalToolsGroup {
-  tools: ExternalToolDefinitionPayload[];
+  tools: readonly ExternalToolDefinitionPayload[];
   scope_id?: string;
 }
 
@@ -1185,18 +1185,18 @@ export interface RuntimeStartCommand {
   client_info?: RuntimeStartClientInfo;
   conversation_id?: string;
   /** Only on single servers. */
-  conversation_source_tags?: string[];
+  conversation_source_tags?: readonly string[];
   create_agent?: RuntimeStartCreateAgentOptions;
   create_conversation?: RuntimeStartCreateConversationOptions;
   cwd?: string | null;
-  external_tools?: RuntimeStartExternalToolsGroup[];
+  external_tools?: readonly RuntimeStartExternalToolsGroup[];
   force_device_status?: boolean;
   mode?: DevicePermissionMode;
   /** Only on single servers. */
   preserve_skill_sources?: boolean;
   recover_approvals?: boolean;
   /** Only on single servers. */
-  skill_sources?: ("bundled" | "global" | "agent" | "project")[];
+  skill_sources?: readonly ("bundled" | "global" | "agent" | "project")[];
   /** Only on single servers. */
   wait_for_replay?: boolean;
   /** Only on single servers. */
@@ -1231,7 +1231,7 @@ export interface TeleportFailedCommand {
 export interface RuntimeExternalToolsUpdateCommand {
   type: "runtime_external_tools_update";
   request_id: string;
-  updates: RuntimeExternalToolsUpdateGroup[];
+  updates: readonly RuntimeExternalToolsUpdateGroup[];
 }
 
 /** Answers the call of an external tool. Command without a response (client answer to external_tool_call_request; no response). */
@@ -1358,8 +1358,8 @@ export interface EditFileCommand {
 /** Sends edits of an open file to others who have it open. Command without a response. */
 export interface FileOpsCommand {
   type: "file_ops";
-  cg_entries: FileOpsCommandCgEntries[];
-  ops: FileOpsCommandOps[];
+  cg_entries: readonly FileOpsCommandCgEntries[];
+  ops: readonly FileOpsCommandOps[];
   path: string;
   source: string;
   document_content?: string;
@@ -1591,7 +1591,7 @@ export interface CreateAgentCommand {
   model?: string;
   pin_global?: boolean;
   /** Only on single servers. */
-  tags?: string[];
+  tags?: readonly string[];
 }
 
 /** Asks for the server's version and capabilities. Command, answered by `app_server_info_response` (split from 0.29.2 on only; before that no answer). */
@@ -1959,7 +1959,7 @@ export interface SecretApplyCommand {
   agent_id: string;
   request_id: string;
   set: Record<string, string>;
-  unset: string[];
+  unset: readonly string[];
 }
 
 /** Event. */
@@ -3041,7 +3041,7 @@ export type ChannelAccountUpdateCommandPatch = Omit<ChannelAccountCreatePayload,
 /** `ChannelSetConfigCommandConfig` of the protocol (section 21). */
 export interface ChannelSetConfigCommandConfig {
   dm_policy?: DmPolicy | undefined;
-  allowed_users?: string[] | undefined;
+  allowed_users?: readonly string[] | undefined;
   plugin_config?: JsonObject | undefined;
 }
 
@@ -3050,7 +3050,7 @@ export interface FileOpsCommandCgEntries {
   agent: string;
   seq: number;
   len: number;
-  parents: ([string, number])[];
+  parents: readonly (readonly [string, number])[];
 }
 
 /** `FileOpsCommandOps` of the protocol (section 21). */

@@ -114,6 +114,7 @@ export class Sending {
           ),
         resolve: (text) => {
           context?.end();
+          this.#running.answered(command);
           resolve(read(text));
         },
         reject: (error) => {

@@ -25,6 +25,7 @@ import type { TurnResult, Usage } from "./results.js";
 import { traced } from "./stacks.js";
 import {
   type Conversation,
+  isStructured,
   type StructuredOptions,
   type StructuredResult,
   structured,
@@ -35,7 +36,7 @@ import type { AppServerExternalToolCallHandler, RunTurnCommand } from "./types.j
 import { counted, noUsage, sumUsage } from "./usage.js";
 
 /** A prompt for an agent: text, or the parts of a message's `content` (section 8.1). */
-export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
+export type Prompt = string | readonly (wire.TextContent | wire.ImageContent)[];
 
 /**
  * Lets go of the conversations and tools of sessions that nobody has any more. Their clients have what does it: held
@@ -182,7 +183,7 @@ export class Session {
    * result are those of the last turn, except `usage`, which is the sum of both.
    *
    * Rejects with {@link StructuredOutputError}, which has `text`, `errors` and `result`, when no valid result
-   * has come; with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption}, before anything is
+   * has come, and with the `cause` when the schema's own code has thrown (then the agent is not asked again); with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption}, before anything is
    * sent, for a schema from which no JSON schema can be made; otherwise as without a schema and with `check`.
    */
   run<const Schema extends OutputSchema>(
@@ -190,10 +191,7 @@ export class Session {
     options: StructuredOptions<Schema>,
   ): Promise<StructuredResult<OutputOf<Schema>>>;
   async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
-    checkedObject("options", options);
-    if ("outputSchema" in options && options.outputSchema !== undefined) {
-      return await structured(this.#conversation, prompt, options);
-    }
+    if (isStructured(options)) return await structured(this.#conversation, prompt, options);
     const own: RunTurnOptions = options;
     const check = own.check ?? this.#turns.check ?? true;
     const resend = own.resend ?? this.#turns.resend ?? "if_uncommitted";

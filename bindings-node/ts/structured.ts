@@ -1,6 +1,8 @@
 /** Turns whose result has a form that the program asks for (sections 8.1 and 14). */
 
+import { checkedOptions, type NamesOf } from "./checks.js";
 import type { AppServerClient } from "./client.js";
+import { describe } from "./describe.js";
 import {
   errorFromJson,
   InvalidCommand,
@@ -13,10 +15,13 @@ import {
 import { jsonText } from "./json.js";
 import { Lanes } from "./lanes.js";
 import { Submission, submissionTool } from "./native.cjs";
-import { checkedSignal, checkedTurnOptions, type RunTurnOptions } from "./options.js";
+import { checkedSignal, checkedTurnOptions, type RunTurnOptions, TURN_NAMES } from "./options.js";
 import {
   checkedOutput,
+  checkOutputOptions,
+  OUTPUT_NAMES,
   type OutputOf,
+  type OutputOptions,
   type OutputSchema,
   outputJsonSchema,
 } from "./outputschema.js";
@@ -47,7 +52,7 @@ export interface Conversation {
   readonly client: AppServerClient;
   readonly runtime: wire.RuntimeScope;
   /** The groups of external tools that it has anyway. */
-  readonly groups: wire.RuntimeStartExternalToolsGroup[];
+  readonly groups: readonly wire.RuntimeStartExternalToolsGroup[];
   /** What runs unasked in its turns, unless they say otherwise. */
   readonly allow: readonly string[];
   /** How often it was closed. */
@@ -60,6 +65,21 @@ export interface Conversation {
 const lanes = new WeakMap<AppServerClient, Lanes>();
 
 const TOOL = submissionTool();
+
+const RUN_NAMES: NamesOf<RunTurnOptions & OutputOptions> = { ...TURN_NAMES, ...OUTPUT_NAMES };
+
+/**
+ * Whether a turn is to have a result of a certain form.
+ *
+ * @throws {@link InvalidOption} for an option of `Session.run` that there is not.
+ */
+export function isStructured(
+  options: RunTurnOptions | StructuredOptions,
+): options is StructuredOptions {
+  const output = checkedOptions(options, RUN_NAMES) as OutputOptions;
+  checkOutputOptions(output);
+  return output.outputSchema !== undefined;
+}
 
 /** See `Session.run`. */
 export async function structured<Schema extends OutputSchema>(
@@ -99,6 +119,8 @@ class Structured {
   readonly #schema: OutputSchema;
   readonly #closed: number;
   #output: unknown;
+  /** What the schema's own code has thrown. */
+  #failed: { cause: unknown } | undefined;
 
   constructor(
     conversation: Conversation,
@@ -144,9 +166,13 @@ class Structured {
       const asked = this.#conversation.ask(content, settings, [this.#submission.scope]);
       const result = withBefore(await summedUp(asked, before), before);
       before = result;
-      const calls = result.toolCalls.filter(({ name }) => name === TOOL);
-      const failed = calls.flatMap(({ status, output }) => (status === "error" ? [output ?? ""] : []));
-      const { step, prompt: repair } = this.#submission.turnEnded(failed);
+      if (this.#failed !== undefined) {
+        const words = `the output schema failed: ${describe(this.#failed.cause)}`;
+        throw new StructuredOutputError(words, { result, ...this.#failed });
+      }
+      const calls = result.toolCalls.filter(({ name, status }) => name === TOOL && status === "error");
+      const refused = calls.map(({ output }) => output ?? "");
+      const { step, prompt: repair } = this.#submission.turnEnded(refused);
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {
         throw new TurnAborted("the turn was stopped before a result was submitted", { result });
@@ -167,9 +193,15 @@ class Structured {
   async #problems(given: string): Promise<string[]> {
     const { output, problems } = translated(() => this.#submission.output(given));
     if (typeof output !== "string") return problems;
-    const checked = await checkedOutput(this.#schema, JSON.parse(output), problems);
-    if ("value" in checked) this.#output = checked.value;
-    return checked.problems;
+    try {
+      const checked = await checkedOutput(this.#schema, JSON.parse(output), problems);
+      if ("value" in checked) this.#output = checked.value;
+      return checked.problems;
+    } catch (cause) {
+      // The program's fault, which the agent cannot mend: this tool fails, as any other does.
+      this.#failed ??= { cause };
+      throw new Error("the program failed to check the result; do not submit it again", { cause });
+    }
   }
 
   #error(result: TurnResult): StructuredOutputError {

@@ -231,12 +231,19 @@ export const script = {
   turn: (turn: ScriptedTurn = {}): ScriptedTurn => checkedTurn(turn),
 };
 
-/** An App Server double. It runs on a thread of its own, so it answers while a test computes. */
+/** Those that are not closed: what a test keeps of one may be its address alone. */
+const open = new Set<MockServer>();
+
+/**
+ * An App Server double. It runs on a thread of its own, so it answers while a test computes. It is there until it is
+ * closed, also when nothing refers to it any more, and does not keep the process alive.
+ */
 export class MockServer {
   readonly #native: Native;
 
   private constructor(native: Native) {
     this.#native = native;
+    open.add(this);
   }
 
   /**
@@ -377,6 +384,7 @@ export class MockServer {
   /** Drops all connections and frees the port. */
   async close(): Promise<void> {
     await called((callback) => this.#native.close(callback));
+    open.delete(this);
   }
 
   /** The same, for `await using`. */

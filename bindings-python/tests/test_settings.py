@@ -66,6 +66,10 @@ async def test_a_misspelt_one_names_the_method_and_what_was_meant(mock: MockServ
                 await call(xyzzy=5)
         with pytest.raises(TypeError, match=r"only Session\.run\(\) and map\(\) wait for such"):
             session.send("?", output_type=int)  # type: ignore[call-arg]
+        for name in ("outputSchema", "output_schema", "output", "schema", "response_format"):
+            for method in ("Session.run", "map"):
+                with pytest.raises(TypeError, match=r"Did you mean 'output_type'\?$"):
+                    await calls[method](**{name: {}})
         await client.info()
         assert [frame.type for frame in mock.received[before:]] == ["app_server_info"]
 

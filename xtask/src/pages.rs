@@ -87,7 +87,8 @@ pub fn errors(list: &str) -> Outcome<String> {
          *Ends a turn* means that the error belongs to a turn and carries what is known of it in `result`.\n\n\
          The classes are described in the references of [Python](python-errors.md), [Node](../node/index.html) \
          and [Rust](../rust/letta_app_client/enum.ErrorKind.html). In Python they are the classes under `LettaAppError`; \
-         in Node `isLettaAppError(error)` tells them from others, for TypeScript too.\n\n\
+         in Node `isLettaAppError(error)` tells them from others, for TypeScript too, and \
+         unlike `instanceof` also where the package was loaded twice.\n\n\
          | code | retryable | ends a turn |\n|---|---|---|",
         entries.len()
     );

@@ -23,6 +23,24 @@ pub enum Expr {
     Generic(String, Vec<Expr>),
 }
 
+impl Expr {
+    /// All names in it, also those that stand for no type of the catalog.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Name(name) => vec![name],
+            Self::Literal(_) => Vec::new(),
+            Self::Union(parts)
+            | Self::Intersection(parts)
+            | Self::Tuple(parts)
+            | Self::Generic(_, parts) => parts.iter().flat_map(Self::names).collect(),
+            Self::Array(item) => item.names(),
+            Self::Object(members) => {
+                members.iter().flat_map(|member| member.value.names()).collect()
+            }
+        }
+    }
+}
+
 /// One member of an inline object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {

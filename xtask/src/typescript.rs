@@ -2,7 +2,7 @@
 //! and `bindings-node/ts/families.ts`. Types are written from the catalog's own expressions, which are
 //! TypeScript already and say more than the shapes that are checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::Outcome;
@@ -24,7 +24,8 @@ const WIDTH: usize = 100;
 
 /// The wire types.
 pub fn types(catalog: &Catalog, model: &Model) -> Outcome<String> {
-    let mut writer = Writer { model, hoisted: BTreeMap::new() };
+    let received_types = types_received(catalog)?;
+    let mut writer = Writer { model, hoisted: BTreeMap::new(), only_sent: false };
     let mut text = String::new();
     for (name, words) in &model.enums {
         let words: Vec<_> = words.iter().map(|word| format!("{word:?}")).collect();
@@ -36,8 +37,10 @@ pub fn types(catalog: &Catalog, model: &Model) -> Outcome<String> {
     }
     for (name, named) in &catalog.types {
         let doc = format!("`{name}` of the protocol (section 21).");
+        writer.only_sent = !received_types.contains(name);
         text += &writer.interface(&doc, name, &[], &named.fields)?;
     }
+    writer.only_sent = false;
     for Tagged { tag, name, doc, .. } in &model.deltas {
         let fields = &catalog.stream_delta_message_types[tag].fields;
         text += &writer.interface(doc, name, &[("message_type", tag)], fields)?;
@@ -59,6 +62,7 @@ pub fn types(catalog: &Catalog, model: &Model) -> Outcome<String> {
         let tagged = tagged.ok_or_else(|| format!("{} is not in the model", message.name))?;
         let doc = summary.map_or_else(String::new, |summary| format!("{summary} ")) + &tagged.doc;
         let tag = [("type", &tagged.tag)];
+        writer.only_sent = message.kind == Kind::Command;
         text += &writer.interface(&doc, &tagged.name, &tag, &message.fields)?;
     }
     for definition in writer.hoisted.values() {
@@ -76,6 +80,24 @@ pub fn types(catalog: &Catalog, model: &Model) -> Outcome<String> {
     text +=
         &union("Every known message of the server.", "WsProtocolMessage", &names(&model.received));
     Ok(format!("{TYPES_HEADER}\n{}\n", text.trim_end()))
+}
+
+/// The named types that responses, events and deltas are made of.
+fn types_received(catalog: &Catalog) -> Outcome<BTreeSet<String>> {
+    let messages = catalog.messages.iter().filter(|message| message.kind != Kind::Command);
+    let deltas = catalog.stream_delta_message_types.values().map(|delta| &delta.fields);
+    let mut open: Vec<&Fields> = messages.map(|message| &message.fields).chain(deltas).collect();
+    let mut found = BTreeSet::new();
+    while let Some(fields) = open.pop() {
+        for field in fields.values() {
+            for name in parse(&field.expression)?.names() {
+                if found.insert(name.to_owned()) {
+                    open.extend(catalog.types.get(name).map(|named| &named.fields));
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The families of methods.
@@ -192,6 +214,8 @@ fn union(doc: &str, name: &str, members: &[String]) -> String {
 struct Writer<'a> {
     model: &'a Model,
     hoisted: BTreeMap<String, String>,
+    /// Whether what is written is only sent: its lists may be constants of the program, and are not changed.
+    only_sent: bool,
 }
 
 impl Writer<'_> {
@@ -289,11 +313,13 @@ impl Writer<'_> {
             Expr::Array(item) => {
                 let item = self.render(name, item)?;
                 let plain = item.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-                if plain { format!("{item}[]") } else { format!("({item})[]") }
+                let list = if plain { format!("{item}[]") } else { format!("({item})[]") };
+                self.constant(list)
             }
             Expr::Tuple(items) => {
                 let items = items.iter().map(|item| self.render(name, item));
-                format!("[{}]", items.collect::<Outcome<Vec<_>>>()?.join(", "))
+                let list = format!("[{}]", items.collect::<Outcome<Vec<_>>>()?.join(", "));
+                self.constant(list)
             }
             Expr::Object(members) => {
                 let mut parts = Vec::new();
@@ -313,6 +339,10 @@ impl Writer<'_> {
                 _ => return Err(format!("{name}: cannot write `{generic}<…>`")),
             },
         })
+    }
+
+    fn constant(&self, list: String) -> String {
+        if self.only_sent { format!("readonly {list}") } else { list }
     }
 
     /// Words of a known set go by its name. `undefined` stays where the catalog allows it: programs may be
@@ -361,10 +391,14 @@ mod tests {
     use crate::types::parse;
 
     fn rendered(expression: &str) -> String {
+        written(expression, false)
+    }
+
+    fn written(expression: &str, only_sent: bool) -> String {
         let enums = BTreeMap::from([("Mode".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
         let types = BTreeMap::from([("OwnerField".to_owned(), Vec::new())]);
         let model = Model { enums, types, deltas: vec![], commands: vec![], received: vec![] };
-        let mut writer = Writer { model: &model, hoisted: BTreeMap::new() };
+        let mut writer = Writer { model: &model, hoisted: BTreeMap::new(), only_sent };
         let expr = parse(expression).expect(expression);
         let text = writer.render("OwnerField", &expr).expect(expression);
         text + &writer.hoisted.into_values().collect::<String>()
@@ -392,6 +426,18 @@ mod tests {
         assert!(text.starts_with("Record<string, OwnerField>/** `OwnerField`"), "{text}");
         let text = rendered("MessageCreate & { id: string }");
         assert!(text.contains("type OwnerField = MessageCreate & { id: string };"), "{text}");
+    }
+
+    #[test]
+    fn lists_that_are_only_sent_may_be_constants() {
+        let write = |expression| written(expression, true);
+        assert_eq!(write("null | string[]"), "readonly string[] | null");
+        assert_eq!(write("(\"a\" | \"c\")[]"), "readonly (\"a\" | \"c\")[]");
+        assert_eq!(write("string[][]"), "readonly (readonly string[])[]");
+        assert_eq!(write("[string, number]"), "readonly [string, number]");
+        let text = write("{ a: string[] }[]");
+        assert!(text.starts_with("readonly OwnerField[]/** `OwnerField`"), "{text}");
+        assert!(text.contains("{\n  a: readonly string[];\n}"), "{text}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ import type {
   MessageStream,
   ReadFileResponseMessage,
   RuntimeScope,
+  RuntimeStartCommand,
   SearchBranchesResponseMessage,
   SecretListResponseMessage,
   SetExperimentResponseMessage,
@@ -36,6 +37,30 @@ import type {
   WsProtocolMessage,
 } from "@letta/app-client-native";
 import { expectTypeOf } from "vitest";
+
+const TAGS = ["a", "b"] as const;
+const SOURCES = ["project", "agent"] as const;
+const PARTS = [{ type: "text", text: "Hi" }] as const;
+const MESSAGES = [{ role: "user", content: PARTS }] as const;
+const GROUPS = [
+  { tools: [{ name: "t", description: "d", parameters: { type: "object", required: ["a"] } }] },
+] as const;
+
+/** Never run: lists of commands may be constants of a program; what comes is its own to change, as below. */
+export async function constants(client: AppServerClient, runtime: RuntimeScope): Promise<void> {
+  await client.runtimeStart({
+    agent_id: "a",
+    conversation_source_tags: TAGS,
+    skill_sources: SOURCES,
+    external_tools: GROUPS,
+  });
+  client.input({ runtime, payload: { kind: "create_message", messages: MESSAGES } });
+  const session = await client.session({ agentId: "a", externalTools: GROUPS });
+  await session.run(PARTS);
+  expectTypeOf<RuntimeStartCommand["skill_sources"]>().toEqualTypeOf<
+    readonly ("bundled" | "global" | "agent" | "project")[] | undefined
+  >();
+}
 
 /** Never run: one command of each family. */
 export async function families(client: AppServerClient, runtime: RuntimeScope): Promise<void> {

@@ -111,6 +111,7 @@ def _load_members(
 ) -> dict[str, Any]:
     loaded: dict[str, Any] = {}
     problems: list[str] = []
+    bug: Exception | None = None
     prefix = f"{path}." if path else ""
     for name, member in known.items():
         place = f"{prefix}{name}"
@@ -119,6 +120,7 @@ def _load_members(
                 loaded[name] = member.shape.load(value[name], place)
             except BadValue as error:
                 problems += error.problems
+                bug = bug or error.bug
         elif member.hint.required:
             problems.append(f"{place}: expected {expected(member.shape.schema)}, but it is missing")
     for name in value:
@@ -126,7 +128,7 @@ def _load_members(
             names = ", ".join(known) or "none"
             problems.append(f"{prefix}{name}: there is no such field (there are: {names})")
     if problems:
-        raise BadValue(*problems)
+        raise BadValue(*problems, bug=bug)
     return loaded
 
 

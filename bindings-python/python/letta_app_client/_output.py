@@ -62,7 +62,8 @@ class Output:
         try:
             return self._shape.load(value, "" if self._is_object else _VALUE)
         except BadValue as error:
-            raise BadValue(*(_named(problem) for problem in error.problems)) from None
+            problems = (_named(problem) for problem in error.problems)
+            raise BadValue(*problems, bug=error.bug) from None
 
 
 def _names_of_the_program() -> dict[str, Any]:

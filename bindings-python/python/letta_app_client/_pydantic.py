@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 from ._json import is_json
-from ._said import said
-from ._shape import BadValue, Shape, problem, shown
+from ._shape import BadValue, Shape, checks, shown
 
 __all__ = ["REF", "adapted", "is_of_pydantic"]
 
@@ -52,7 +51,7 @@ def adapted(hint: Any) -> Shape:
         except Exception as error:
             # A validator raised what is not for pydantic.
             name = getattr(hint, "__name__", "value")
-            raise problem(path, f"a valid {name} ({said(error)})", value) from error
+            raise checks(path, name, value, error) from error
 
     return Shape(schema, load)
 

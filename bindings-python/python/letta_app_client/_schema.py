@@ -12,9 +12,8 @@ from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 from ._docstrings import read_docstring
 from ._members import Hint, Member, alias_value, annotated, members_of, object_shape
 from ._pydantic import REF, adapted, is_of_pydantic
-from ._said import said
 from ._scalars import choice, scalar
-from ._shape import BadValue, Load, Shape, expected, problem
+from ._shape import BadValue, Load, Shape, checks, expected, problem
 from ._toolcontext import ToolContext
 
 __all__ = ["Schemas"]
@@ -146,7 +145,7 @@ class Schemas:
                 raise
             except Exception as error:
                 # The class has checks of its own.
-                raise problem(path, f"a valid {kind.__name__} ({said(error)})", value) from error
+                raise checks(path, kind.__name__, value, error) from error
 
         return Shape(shape.schema, load)
 
@@ -219,7 +218,10 @@ def _union(options: list[Shape]) -> Shape:
                 if option.schema != {"type": "null"}:
                     failures.append(error)
         # With a single option beside null, its own complaint says more.
-        raise failures[0] if len(failures) == 1 else problem(path, expected(schema), value)
+        if len(failures) == 1:
+            raise failures[0]
+        bug = next((failure.bug for failure in failures if failure.bug is not None), None)
+        raise problem(path, expected(schema), value, bug=bug)
 
     return Shape(schema, load)
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-__all__ = ["BadValue", "Load", "Shape", "expected", "problem", "shown"]
+from ._said import said
+
+__all__ = ["BadValue", "Load", "Shape", "checks", "expected", "problem", "shown"]
 
 Load: TypeAlias = "Callable[[Any, str], Any]"
 """Turns a JSON value into the hinted type. It also gets the path of the value, for errors."""
@@ -42,16 +44,24 @@ class BadValue(Exception):
 
     Attributes:
         problems: One line for each, which begins with the path of the value.
+        bug: What a check of the program has raised that is no complaint about a value.
     """
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: str, bug: Exception | None = None) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.bug = bug
 
 
-def problem(path: str, wanted: str, value: object) -> BadValue:
+def problem(path: str, wanted: str, value: object, *, bug: Exception | None = None) -> BadValue:
     """Says what was expected at a place, and what came."""
-    return BadValue(f"{path}: expected {wanted}, got {shown(value)}")
+    return BadValue(f"{path}: expected {wanted}, got {shown(value)}", bug=bug)
+
+
+def checks(path: str, name: str, value: object, raised: Exception) -> BadValue:
+    """Says what a type's own check has raised: as pydantic has it, some errors are complaints."""
+    bug = None if isinstance(raised, (ValueError, AssertionError)) else raised
+    return problem(path, f"a valid {name} ({said(raised)})", value, bug=bug)
 
 
 def shown(value: object) -> str:

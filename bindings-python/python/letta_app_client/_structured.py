@@ -15,9 +15,17 @@ from ._json import encode, encode_unicode
 from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._limits import DEFAULT
+from ._said import kind_and_said
 from ._shape import BadValue
 from ._usage import with_before
-from .errors import InvalidOption, LettaAppError, TurnAborted, TurnError, from_json
+from .errors import (
+    InvalidOption,
+    LettaAppError,
+    StructuredOutputError,
+    TurnAborted,
+    TurnError,
+    from_json,
+)
 from .messages import Fields, Message  # noqa: F401 - in the hints of inherited fields
 from .results import (  # noqa: F401 - the same
     InputDelivery,
@@ -108,6 +116,7 @@ class _Handing:
         self._output = output
         self._closings = closings
         self._value: Any = None
+        self._bug: Exception | None = None
 
     async def run(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
         """Offers the tool, asks, and takes the tool back, whatever becomes of it."""
@@ -153,6 +162,11 @@ class _Handing:
                     failed.result = with_before(failed.result, before)
                 raise
             before = result = with_before(result, before)
+            if self._bug is not None:
+                words = f"a check of the output type failed: {kind_and_said(self._bug)}"
+                broken = StructuredOutputError(words)
+                broken.result = result
+                raise broken from self._bug
             calls = [call for call in result.tool_calls if call.name == self._submission.TOOL]
             failed = [call.output or "" for call in calls if call.status == "error"]
             step, repair = self._submission.turn_ended(failed)
@@ -195,5 +209,10 @@ class _Handing:
             # The type knows more than its schema says, and may take what that would not.
             self._value = self._output.load(json.loads(text))
         except BadValue as error:
-            return list(error.problems)
+            if error.bug is None:
+                return list(error.problems)
+            # The program's fault, which the agent cannot mend: this tool fails, as any other does.
+            self._bug = self._bug or error.bug
+            words = "the program failed to check the result; do not submit it again"
+            raise RuntimeError(words) from error.bug
         return []

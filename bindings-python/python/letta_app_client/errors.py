@@ -319,9 +319,13 @@ class ApprovalRequired(TurnError):
 class StructuredOutputError(TurnError):
     """The agent submitted no result that fits ``output_type``, although it was asked twice.
 
+    Or a check of the type itself has failed, that is, has raised something else than a
+    ``ValueError`` (of which pydantic's ``ValidationError`` is one) or an ``AssertionError``: then
+    ``__cause__`` is what it has raised, and the agent was not asked again.
+
     Attributes:
         errors: What is wrong with the last result, each beginning with its field; empty if there
-            was none.
+            was none, or nobody could judge it.
     """
 
     code = "structured_output"
