@@ -199,7 +199,10 @@ fn structured_output() {
     let said = run("structured_output", &server, "");
     assert_eq!(
         said,
-        format!("{first}\nno list: \"Done.\"\nresult: expected an array, but it is missing\n")
+        format!(
+            "{first}\nno list: \"Done.\"\nsubmit_result tool missing required parameter: result. \
+             Received parameters: \n"
+        )
     );
 }
 

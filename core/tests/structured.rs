@@ -169,27 +169,24 @@ async fn what_is_no_object_is_a_field_of_one() {
 #[tokio::test]
 async fn a_result_that_does_not_fit_goes_back_to_the_agent() {
     let wrong = json!({ "file": "a.rs", "line": "x" });
-    let (server, client) = scripted([submits([wrong, json!({ "file": "a.rs" }), good(3)])]).await;
+    let (server, client) = scripted([submits([wrong, good(3)])]).await;
     let session = client.session(agent()).await.unwrap();
     assert_eq!(session.run_as::<Finding>("?", &schema()).await.unwrap().output, found(3));
     let answers = answers(&server);
     let told = "- line: expected an integer, got \"x\"";
     assert!(answers[0].0 && answers[0].1.contains(told), "{answers:?}");
-    let told = "- line: expected an integer, but it is missing";
-    assert!(answers[1].0 && answers[1].1.contains(told), "{answers:?}");
-    assert!(!answers[2].0, "{answers:?}");
+    assert!(!answers[1].0, "{answers:?}");
     assert_eq!(prompts(&server).len(), 1);
 }
 
 #[tokio::test]
 async fn a_value_of_any_type_has_to_fit_the_schema() {
-    let wrong = json!({ "file": ["a.rs"], "more": true });
+    let wrong = json!({ "file": ["a.rs"], "line": "1", "more": true });
     let (server, client) = scripted([submits([wrong, good(3)])]).await;
     let session = client.session(agent()).await.unwrap();
     assert_eq!(session.run_as::<Value>("?", &schema()).await.unwrap().output, good(3));
     let answers = answers(&server);
-    let told =
-        "- file: expected text, got [\"a.rs\"]\n- line: expected an integer, but it is missing";
+    let told = "- file: expected text, got [\"a.rs\"]\n- line: expected an integer, got \"1\"";
     assert!(answers[0].0 && answers[0].1.contains(told), "{answers:?}");
     assert!(!answers[1].0, "{answers:?}");
 }
@@ -219,12 +216,12 @@ async fn who_hands_nothing_in_is_asked_once_more() {
 
 #[tokio::test]
 async fn and_then_it_is_an_error() {
-    let wrong = says("Still no.").call(submit(json!({ "line": 3 })));
+    let wrong = says("Still no.").call(submit(json!({ "file": 3, "line": 3 })));
     let (server, client) = scripted([says("No."), wrong]).await;
     let session = client.session(agent()).await.unwrap();
     let error = session.run_as::<Finding>("?", &schema()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StructuredOutput);
-    assert_eq!(error.problems(), ["file: expected text, but it is missing"]);
+    assert_eq!(error.problems(), ["file: expected text, got 3"]);
     let result = error.result().unwrap();
     assert_eq!((result.status, &*result.text), (Some(TurnStatus::Completed), "Still no."));
     assert_eq!(result.usage.total_tokens, 3 * PER_RUN);
@@ -265,6 +262,36 @@ async fn the_tools_of_the_session_stay() {
     assert_eq!(outputs(&session.run("?").await.unwrap()), ["found", "ok"]);
     let updated = updates(&server, &client).await;
     assert_eq!(updated, [vec!["other", "lookup", "submit_result"], vec!["other", "lookup"]]);
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_by_itself_is_told() {
+    let wrong = says("Done.").call(submit(json!({ "line": 3 })));
+    let (server, client) = scripted([wrong.clone(), wrong]).await;
+    let session = client.session(agent()).await.unwrap();
+    let error = session.run_as::<Finding>("?", &schema()).await.unwrap_err();
+    let refusal = "submit_result tool missing required parameter: file. Received parameters: line";
+    assert_eq!(error.problems(), [refusal]);
+    assert_eq!(error.message(), format!("the result was refused: {refusal}"));
+    let said = &prompts(&server)[1]["payload"]["messages"][0]["content"];
+    let expected = format!(
+        "The result you submitted was refused: {refusal}\nCall the tool `submit_result` with it now."
+    );
+    assert_eq!(*said, expected);
+    assert_eq!(answers(&server), []);
+}
+
+#[tokio::test]
+async fn what_may_be_null_may_be_null_or_left_out() {
+    let results = [json!({ "file": "a.rs", "line": null }), json!({ "file": "a.rs" })];
+    let (_server, client) = scripted(results.map(|result| submits([result]))).await;
+    let session = client.session(agent()).await.unwrap();
+    let mut schema = schema();
+    schema["properties"]["line"] = json!({ "type": ["integer", "null"] });
+    for _ in 0..2 {
+        let output = session.run_as::<Value>("?", &schema).await.unwrap().output;
+        assert_eq!(output, json!({ "file": "a.rs", "line": null }));
+    }
 }
 
 #[tokio::test]

@@ -170,10 +170,27 @@ async fn arguments_that_do_not_fit_the_schema_call_nothing() {
     let session = client.session(agent("a").tool(found)).await.unwrap();
     for expected in [
         ("error", "invalid arguments for lookup: key: expected text, got 1"),
-        ("error", "invalid arguments for lookup: key: expected text, but it is missing"),
+        ("error", "lookup tool missing required parameter: key. Received parameters: "),
         ("success", "found"),
     ] {
         assert_eq!(outcome(&session.run("?").await.unwrap()), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_that_may_be_null_may_be_left_out() {
+    let calls = [json!({ "key": null }), json!({}), json!({ "key": "x" })];
+    let (_server, client) = calling(calls.map(lookup).into()).await;
+    let schema = json!({
+        "type": "object", "properties": { "key": { "type": ["string", "null"] } }, "required": ["key"],
+    });
+    let shown = Tool::new("lookup", "", schema, |input: Value, _| async move {
+        Ok::<_, String>(input.to_string())
+    });
+    assert_eq!(shown.definition()["parameters"]["required"], json!([]));
+    let session = client.session(agent("a").tool(shown)).await.unwrap();
+    for expected in [r#"{"key":null}"#, r#"{"key":null}"#, r#"{"key":"x"}"#] {
+        assert_eq!(outcome(&session.run("?").await.unwrap()), ("success", expected));
     }
 }
 

@@ -239,11 +239,19 @@ impl Memory {
         }
     }
 
-    /// The server has registered tools by a command of the engine's own, which was sent at a time; or nobody knows.
-    pub(crate) fn registered(&mut self, place: &Place, groups: Option<&str>, at: u64) {
-        match groups {
-            Some(groups) => self.tools.has(place, groups, at),
-            None => self.tools.doubt(place),
+    /// The server has registered tools by a command of the engine's own, or nobody knows.
+    pub(crate) fn registered(
+        &mut self,
+        place: &Place,
+        kind: &str,
+        by: &Registered,
+        is_known: bool,
+    ) {
+        let (groups, at) = by;
+        match (is_known, kind) {
+            (false, _) => self.tools.doubt(place),
+            (true, TOOLS) => self.tools.has_updated(place, groups, *at),
+            (true, _) => self.tools.has(place, groups, *at),
         }
     }
 

@@ -265,11 +265,9 @@ impl Resync {
 
     /// It is known, or not, that the server has the tools of a command.
     fn registered(&mut self, asked: &Asked, is_known: bool) {
-        let Some((memory, (groups, at))) = self.memory.as_mut().zip(asked.registers.as_ref())
-        else {
-            return;
-        };
-        memory.registered(&asked.place, is_known.then_some(groups), *at);
+        if let Some((memory, by)) = self.memory.as_mut().zip(asked.registers.as_ref()) {
+            memory.registered(&asked.place, &asked.kind, by, is_known);
+        }
     }
 
     fn failed(&mut self, place: &Place, error: Error, ctx: &mut Context) {

@@ -66,6 +66,15 @@ impl Tools {
         self.changed(place);
     }
 
+    /// The same of a command for tools alone: such commands are done in the order in which they were sent.
+    pub(super) fn has_updated(&mut self, place: &Place, groups: &str, at: u64) {
+        let is_last = self.of.get(place).is_none_or(|of| at >= of.at);
+        if is_last {
+            self.has(place, groups, at);
+        }
+        self.changed(place);
+    }
+
     /// A command of the user's has replaced all there were when it was sent. Its answer may come behind that of a later one.
     pub(super) fn replace(&mut self, place: &Place, groups: &str, at: u64) {
         let of = self.of.entry(place.clone()).or_default();
