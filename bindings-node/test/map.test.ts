@@ -170,7 +170,12 @@ it("gives results of a form", async () => {
   const submit = (input: unknown): ScriptedTurn => ({
     toolCalls: [{ name: "submit_result", input }],
   });
-  const { client } = await started([submit({ n: 1 }), submit({}), submit({}), submit({ n: 3 })]);
+  const { client } = await started([
+    submit({ n: 1 }),
+    submit({ n: "x" }),
+    submit({ n: "x" }),
+    submit({ n: 3 }),
+  ]);
   const outputSchema = z.object({ n: z.number() });
   const { items, usage } = await map(client, ["1", "2", "3"], { agents, limit: 1, outputSchema });
   expectTypeOf(items[0]?.result).toEqualTypeOf<StructuredResult<{ n: number }> | undefined>();

@@ -196,28 +196,51 @@ describe("a JSON schema", () => {
   } as const;
 
   it("demands an object with what is required", async () => {
-    const turns = [submits(["a.py"], { name: "a.py" }, { file: 3 }, { file: "a.py" })];
+    const turns = [submits({ file: 3 }, { file: "a.py" })];
     const { mock, session } = await started(turns);
     const { output } = await session.run("?", { outputSchema: schema });
     expectTypeOf(output).toEqualTypeOf<Record<string, unknown>>();
     expect(output).toEqual({ file: "a.py" });
-    const [first, second, third, fourth] = answers(mock);
-    expect(first).toMatchObject({ refused: true, text: expect.stringContaining("an object") });
-    expect(second?.text).toContain("- file: expected text, but it is missing");
-    expect(third).toMatchObject({
+    const [first, second] = answers(mock);
+    expect(first).toMatchObject({
       refused: true,
       text: expect.stringContaining("- file: expected text, got 3"),
     });
-    expect(fourth?.refused).toBe(false);
+    expect(second?.refused).toBe(false);
+  });
+
+  it("is refused by the server itself where what is required is missing", async () => {
+    const wrong = submits({ name: "a.py" });
+    const { mock, session } = await started([wrong, wrong]);
+    const refusal =
+      "submit_result tool missing required parameter: file. Received parameters: name";
+    await expect(session.run("?", { outputSchema: schema })).rejects.toMatchObject({
+      errors: [refusal],
+      message: expect.stringContaining(`the result was refused: ${refusal}`),
+    });
+    expect(JSON.stringify(mock.received)).toContain(
+      `The result you submitted was refused: ${refusal}`,
+    );
+    expect(answers(mock)).toEqual([]);
+  });
+
+  it("lets be left out what may be null", async () => {
+    const whole = { file: "a.py", line: null };
+    const { session } = await started([submits(whole), submits({ file: "a.py" })]);
+    const properties = { ...schema.properties, line: { type: ["integer", "null"] } };
+    const outputSchema = { type: "object", properties, required: ["file", "line"] };
+    for (let round = 0; round < 2; round += 1) {
+      expect((await session.run("?", { outputSchema })).output).toEqual(whole);
+    }
   });
 
   it("may be one of anything", async () => {
-    const { mock, session } = await started([submits({}, { result: ["a", "b"] })]);
+    const { mock, session } = await started([submits({ result: 3 }, { result: ["a", "b"] })]);
     const outputSchema: OutputSchema = { type: "array", items: { type: "string" } };
     const { output } = await session.run("?", { outputSchema });
     expectTypeOf(output).toBeUnknown();
     expect(output).toEqual(["a", "b"]);
-    expect(answers(mock)[0]?.text).toContain("result: expected an array, but it is missing");
+    expect(answers(mock)[0]?.text).toContain("result: expected an array, got 3");
   });
 
   it("is what a library writes of values that are no objects, too", async () => {

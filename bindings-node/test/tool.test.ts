@@ -12,6 +12,7 @@ import {
   toolSet,
 } from "@letta/app-client-native";
 import { describe, expect, expectTypeOf, it } from "vitest";
+import { z } from "zod";
 import { connected, say, startMock, thrown } from "./helpers.js";
 import { context, failure, jsonSchema, plain, text, userSchema } from "./tooling.js";
 
@@ -234,6 +235,29 @@ describe("arguments", () => {
     // Other keywords are left to the function.
     await made.call({ email: "a", days: 0, more: true }, context());
     expect(called).toEqual([{ email: "a", days: 0, more: true }]);
+  });
+
+  it("may leave out what may be null", async () => {
+    const called: unknown[] = [];
+    const zodded = tool({
+      name: "t",
+      description: "",
+      parameters: z.object({ a: z.string(), b: z.number().nullable() }),
+      execute: (args) => called.push(args),
+    });
+    const { parameters } = zodded.definition;
+    const written = tool({
+      name: "t",
+      description: "",
+      parameters: { ...parameters, required: ["a", "b"] },
+      execute: (args) => called.push(args),
+    });
+    for (const made of [zodded, written]) {
+      expect(made.definition.parameters.required).toEqual(["a"]);
+      await made.call({ a: "x" }, context());
+      await made.call({ a: "x", b: null }, context());
+    }
+    expect(called).toEqual(Array.from({ length: 4 }, () => ({ a: "x", b: null })));
   });
 
   it("tell of so many problems as help, and how many more there are", async () => {

@@ -170,7 +170,9 @@ class Structured {
         const words = `the output schema failed: ${describe(this.#failed.cause)}`;
         throw new StructuredOutputError(words, { result, ...this.#failed });
       }
-      const calls = result.toolCalls.filter(({ name, status }) => name === TOOL && status === "error");
+      const calls = result.toolCalls.filter(
+        ({ name, status }) => name === TOOL && status === "error",
+      );
       const refused = calls.map(({ output }) => output ?? "");
       const { step, prompt: repair } = this.#submission.turnEnded(refused);
       if (step === "done") return { ...result, output: this.#output };

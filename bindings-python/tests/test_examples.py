@@ -229,7 +229,7 @@ def test_structured_output() -> None:
     with MockServer(turns) as mock:
         assert run("structured_output", mock).splitlines()[1:] == [
             "no list: 'Still: what?'",
-            "result: expected an array, but it is missing",
+            "submit_result tool missing required parameter: result. Received parameters: ",
         ]
 
 

@@ -67,6 +67,12 @@ class Tree:
     parts: list[Tree]
 
 
+@dataclass
+class Maybe:
+    name: str
+    line: int | None
+
+
 GOOD = {"file": "a.py", "line": 3}
 
 
@@ -197,7 +203,6 @@ async def test_arguments_that_do_not_fit_go_back_to_the_agent(
     ("kind", "arguments", "words"),
     [
         (Model, {"file": "a", "line": 0}, "- line: "),
-        (Model, {"file": "a"}, "- line: it is missing"),
         (
             Checked,
             {"file": "a", "line": 0},
@@ -205,7 +210,6 @@ async def test_arguments_that_do_not_fit_go_back_to_the_agent(
         ),
         (list[Finding], {"result": [{"file": "a"}]}, "- result[0].line: expected an integer"),
         (list[Model], {"result": [{"file": "a"}]}, "- result[0].line: it is missing"),
-        (int, {"value": 3}, "- result: expected an integer, but it is missing"),
         (int, {"result": "x"}, '- result: expected an integer, got "x"'),
     ],
 )
@@ -260,6 +264,29 @@ async def test_what_an_earlier_turn_hands_in_is_not_taken(
     assert answers(mock) == [(True, "nobody is waiting for the result any more")]
 
 
+async def test_what_the_server_refuses_by_itself_is_told(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(submit({"line": 3}), submit({"line": 3}))
+    with pytest.raises(letta.StructuredOutputError) as caught:
+        await run(mock, Finding)
+    refusal = "submit_result tool missing required parameter: file. Received parameters: line"
+    assert caught.value.errors == (refusal,)
+    assert str(caught.value).startswith(f"the result was refused: {refusal}")
+    said = inputs(mock)[1]["messages"][0]["content"]
+    assert said.startswith(f"The result you submitted was refused: {refusal}")
+    assert answers(mock) == []
+
+
+@pytest.mark.parametrize("given", [{"name": "a", "line": None}, {"name": "a"}])
+async def test_what_may_be_null_may_be_left_out(
+    scripted: Callable[..., MockServer], given: dict[str, Any]
+) -> None:
+    mock = scripted(submit(given))
+    assert (await run(mock, Maybe)).output == Maybe(name="a", line=None)
+    assert schema(mock)["required"] == ["name"]
+
+
 async def test_the_last_of_several_results_counts(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(submit(GOOD, {**GOOD, "line": 4}, {"line": 5}))
     assert (await run(mock, Finding)).output.line == 4
@@ -291,11 +318,11 @@ async def test_the_first_turn_counts_when_the_second_fails(
 
 
 async def test_and_then_it_is_an_error(scripted: Callable[..., MockServer]) -> None:
-    mock = scripted(script.turn("No."), submit({"line": 3}, text="Still no."))
+    mock = scripted(script.turn("No."), submit({"file": 3, "line": 3}, text="Still no."))
     with pytest.raises(letta.StructuredOutputError, match="file: ") as caught:
         await run(mock, Finding)
     error = caught.value
-    assert error.errors == ("file: expected text, but it is missing",)
+    assert error.errors == ("file: expected text, got 3",)
     assert error.text == "Still no."
     assert error.result is not None
     assert error.result.status == "completed"

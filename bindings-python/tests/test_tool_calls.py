@@ -143,6 +143,18 @@ async def test_bad_arguments_are_named(name: str) -> None:
     assert called == []
 
 
+def test_what_may_be_null_may_be_left_out() -> None:
+    @letta.tool
+    def look(name: str, line: int | None, anything: Any, rest: int | None = 7) -> None:
+        """Looks."""
+
+    assert look.parameters["required"] == ["name", "line", "anything"]
+    assert look.definition["parameters"]["required"] == ["name", "anything"]
+    assert look.load({"name": "a", "anything": 1}) == {"name": "a", "line": None, "anything": 1}
+    given = {"name": "a", "line": 3, "anything": None, "rest": None}
+    assert look.load(given) == given
+
+
 async def test_all_bad_arguments_are_named_at_once() -> None:
     def function(a: int, b: str, c: int = 1) -> None: ...
 

@@ -47,7 +47,11 @@ class Output:
         A model writes them in that order: what is to be thought of first stands first.
         """
         if self._is_object:
-            return {**tool, "parameters": self.schema}
+            parameters = dict(self.schema)
+            if "required" in parameters:
+                # What the server is told of that is the engine's word.
+                parameters["required"] = tool["parameters"]["required"]
+            return {**tool, "parameters": parameters}
         parameters, schema = dict(tool["parameters"]), dict(self.schema)
         if "$defs" in schema:
             parameters["$defs"] = schema.pop("$defs")

@@ -67,9 +67,8 @@ pub fn check_tool_arguments(schema: &Value, arguments: &Value) -> Result<(), Vec
 #[must_use]
 pub fn nullable_parameters(schema: &Value) -> Vec<String> {
     let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-    let admits_null =
-        |name: &&str| Schema::new(schema).field(name).is_some_and(Schema::admits_null);
-    required.filter_map(Value::as_str).filter(admits_null).map(str::to_owned).collect()
+    let names_null = |name: &&str| Schema::new(schema).field(name).is_some_and(Schema::names_null);
+    required.filter_map(Value::as_str).filter(names_null).map(str::to_owned).collect()
 }
 
 /// The JSON schema of a tool's arguments as it is registered: what may be `null` is not required
@@ -114,7 +113,7 @@ mod tests {
                 "either": { "anyOf": [{ "type": "string" }, nothing] },
                 "neither": { "anyOf": [{ "type": "string" }, { "type": "object" }] },
                 "one": { "oneOf": [{ "const": 1 }, { "const": null }] },
-                "all": { "allOf": [{ "enum": [1, null] }, {}] },
+                "all": { "allOf": [{ "enum": [1, null] }, nothing] },
                 "listed": { "enum": ["a", "b"] },
                 "any": {},
                 "never": false,
@@ -128,10 +127,11 @@ mod tests {
             ],
             "$defs": { "D": nothing, "C": { "anyOf": [{ "$ref": "#/$defs/C" }] } },
         });
-        let nullable = ["kinds", "either", "one", "all", "any", "defined"];
+        let nullable = ["kinds", "either", "one", "all", "defined"];
         assert_eq!(nullable_parameters(&schema), nullable);
         let mut expected = schema.clone();
-        expected["required"] = json!(["text", "neither", "listed", "never", "circle", "unknown"]);
+        expected["required"] =
+            json!(["text", "neither", "listed", "any", "never", "circle", "unknown"]);
         assert_eq!(registered_parameters(&schema), expected);
         assert_eq!(registered_parameters(&json!({})), json!({}));
     }

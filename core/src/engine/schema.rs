@@ -126,24 +126,24 @@ impl<'a> Schema<'a> {
         is_listed && is_of_type
     }
 
-    /// Whether `null` is a value of it, as far as can be said. Schemas of which one has to fit count here, unlike above.
-    pub(super) fn admits_null(self) -> bool {
-        self.admits_null_within(HOPS)
+    /// Whether it says that `null` is a value of it; one that says nothing of values does not.
+    pub(super) fn names_null(self) -> bool {
+        self.names_null_within(HOPS)
     }
 
-    fn admits_null_within(self, hops: usize) -> bool {
+    fn names_null_within(self, hops: usize) -> bool {
         let schema = self.followed();
         let Some(hops) = hops.checked_sub(1) else { return false };
-        let admits = |part| Self { part, ..schema }.admits_null_within(hops);
-        let parts = |keyword| schema.part.get(keyword).and_then(Value::as_array);
-        let one_does = |keyword| parts(keyword).is_none_or(|parts| parts.iter().any(admits));
-        let is_constant = schema.part.get("const").is_none_or(Value::is_null);
-        schema.part != &Value::Bool(false)
-            && schema.allows(&Value::Null)
-            && is_constant
-            && one_does("anyOf")
-            && one_does("oneOf")
-            && parts("allOf").is_none_or(|parts| parts.iter().all(admits))
+        let part = schema.part;
+        let names = |part| Self { part, ..schema }.names_null_within(hops);
+        let parts = |keyword| part.get(keyword).and_then(Value::as_array);
+        let one_does = |keyword| parts(keyword).is_some_and(|parts| parts.iter().any(names));
+        let is_named = ["type", "enum"].iter().any(|keyword| part.get(keyword).is_some())
+            || part.get("const").is_some_and(Value::is_null)
+            || one_does("anyOf")
+            || one_does("oneOf")
+            || parts("allOf").is_some_and(|parts| parts.iter().all(names));
+        is_named && schema.allows(&Value::Null)
     }
 
     /// What is asked for, in words; nothing where that is not known here.

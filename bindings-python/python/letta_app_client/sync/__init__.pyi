@@ -234,8 +234,8 @@ class AppServerClient(Face):
                 current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
                 ``ToolSet``. They come to those of other sessions of this client, of which they
-                replace what has the same name, until the session is closed (those of the last one
-                stay registered, unanswered, as long as the connection lasts). The tools of a
+                replace what has the same name, until the session is closed, or nobody has it (those
+                of the last one stay registered, unanswered, until the connection ends). Tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
                 are not merged with others. Tools run with the context variables of the session's
@@ -2261,7 +2261,8 @@ class OwnServer(Face):
 
     Pass it to ``connect``. The server ends when it is closed, when its ``with`` block is
     left, when nothing refers to this object any more, and when this process ends, however that
-    happens (on Windows only when it exits normally).
+    happens (on Windows only when it exits normally). A client that was made for it refers to it
+    until the client is closed.
     """
 
     @property

@@ -245,18 +245,26 @@ impl Memory {
         &mut self,
         is_elsewhere: impl Fn(&Place) -> bool,
     ) -> Option<(Place, Registered)> {
-        loop {
-            let place = self.tools.next_changed()?;
+        let mut later = Vec::new();
+        let mut found = None;
+        while found.is_none() {
+            let Some(place) = self.tools.next_changed() else { break };
             // The answer to a session's start is looked at again.
-            let waits = is_elsewhere(&place) || self.asked(&place).next().is_some();
-            if waits || !self.joined.contains_key(&place) {
+            if !self.joined.contains_key(&place) || self.asked(&place).next().is_some() {
+                continue;
+            }
+            if is_elsewhere(&place) {
+                later.push(place);
                 continue;
             }
             self.clock += 1;
-            if let Some(groups) = self.tools.unsent(&place, self.clock) {
-                return Some((place, (groups, self.clock)));
-            }
+            let groups = self.tools.unsent(&place, self.clock);
+            found = groups.map(|groups| (place, (groups, self.clock)));
         }
+        for place in &later {
+            self.tools.changed(place);
+        }
+        found
     }
 }
 

@@ -68,11 +68,10 @@ impl Tools {
 
     /// The same of a command for tools alone: such commands are done in the order in which they were sent.
     pub(super) fn has_updated(&mut self, place: &Place, groups: &str, at: u64) {
-        let is_last = self.of.get(place).is_none_or(|of| at >= of.at);
-        if is_last {
+        let is_news = |of: &Of| at >= of.at && of.sent.as_deref() != Some(groups);
+        if self.of.get(place).is_some_and(is_news) {
             self.has(place, groups, at);
         }
-        self.changed(place);
     }
 
     /// A command of the user's has replaced all there were when it was sent. Its answer may come behind that of a later one.
