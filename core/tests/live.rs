@@ -189,6 +189,35 @@ async fn a_result_is_handed_in_beside_the_tools_of_the_session() {
 
 #[tokio::test]
 #[ignore = "needs a real server: make test-live"]
+async fn what_may_be_null_is_null_or_left_out() {
+    let parameters = json!({
+        "type": "object",
+        "properties": { "q": { "type": "string" }, "day": { "type": ["integer", "null"] } },
+        "required": ["q", "day"],
+    });
+    let tool = Tool::new("lookup", "Looks up", parameters, |input: Value, _| async move {
+        Ok::<_, String>(format!("found {} of {}", input["q"], input["day"]))
+    });
+    let session = session(agent().tool(tool)).await;
+    let wanted = [json!({ "q": "x", "day": null }), json!({ "q": "x" }), json!({ "day": 1 })];
+    let calls = wanted.map(|input| call("lookup", &input)).join(" ");
+    let result = session.run(format!("{calls} N=1")).await.unwrap();
+    let expected = [("lookup", "success"), ("lookup", "success"), ("lookup", "error")];
+    assert_eq!(outcomes(&result), expected);
+    assert!(output(&result, 0).contains("found \"x\" of null"), "{result:?}");
+    assert!(output(&result, 1).contains("found \"x\" of null"), "{result:?}");
+    assert!(output(&result, 2).contains("missing required parameter: q"), "{result:?}");
+    let mut nullable = finding();
+    nullable["properties"]["line"]["type"] = json!(["number", "null"]);
+    for given in [json!({ "file": "a.rs", "line": null }), json!({ "file": "a.rs" })] {
+        let prompt = format!("{} N=1", submit(&given));
+        let found = session.run_as::<Value>(prompt, &nullable).await.unwrap();
+        assert_eq!(found.output, json!({ "file": "a.rs", "line": null }));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: make test-live"]
 async fn a_result_is_asked_for_once_more_and_then_given_up() {
     let session = session(agent()).await;
     let error = session.run_as::<Finding>("N=2", &finding()).await.unwrap_err();

@@ -1,7 +1,7 @@
 /** Results of a form, and many prompts: a real server offers the tool, asks for it, and forgets it. */
 
 import { map, tool } from "@letta/app-client-native";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
 import { rejection } from "../helpers.js";
 import { directive, LiveServer } from "./harness.js";
@@ -44,6 +44,35 @@ it("is handed in, without a permission, beside the tools of the session", async 
     { name: "submit_result", status: "error" },
     { name: "weather", status: "success" },
   ]);
+});
+
+it("has null for a field that may be null, also where that is left out", async () => {
+  const started = await session();
+  const nullable = z.object({ file: z.string(), line: z.number().nullable() });
+  for (const given of [{ file: "a.py", line: null }, { file: "a.py" }]) {
+    const { output } = await started.run(`${submit(given)} N=1`, { outputSchema: nullable });
+    expect(output).toEqual({ file: "a.py", line: null });
+  }
+});
+
+it("is told why the server refused it", async () => {
+  const started = await session();
+  const said: unknown[] = [];
+  onTestFinished(
+    live.client.onSend((command) => {
+      if (command.type === "input") said.push(command.payload);
+    }),
+  );
+  const lacking = `${submit({ line: 7 })} N=1`;
+  const error = await rejection(started.run(lacking, { outputSchema: finding }));
+  // The model submits nothing in answer to the repair.
+  const refusal = "submit_result tool missing required parameter: file. Received parameters: line";
+  expect(error).toMatchObject({ code: "structured_output", errors: [refusal] });
+  expect(said.at(-1)).toMatchObject({
+    messages: [
+      { content: expect.stringContaining(`The result you submitted was refused: ${refusal}`) },
+    ],
+  });
 });
 
 it("is asked for once more, and then given up", async () => {

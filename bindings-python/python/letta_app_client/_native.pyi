@@ -396,7 +396,9 @@ class Submission:
     def submitted(self, problems: list[str]) -> str:
         """Takes note of a call, and gives the ``result`` that answers it."""
 
-    def turn_ended(self, failed: list[str], /) -> tuple[Literal["done", "repair", "give up"], str | None]:
+    def turn_ended(
+        self, failed: list[str], /
+    ) -> tuple[Literal["done", "repair", "give up"], str | None]:
         """What to do now, and what to say to the agent."""
 
     def error(self) -> str:

@@ -60,9 +60,7 @@ class Signature:
         """
         schema = self.schema()
         if self._nullable:
-            schema["required"] = [
-                name for name in schema["required"] if name not in self._nullable
-            ]
+            schema["required"] = [name for name in schema["required"] if name not in self._nullable]
         return schema
 
     def load(self, arguments: Any, context: ToolContext | None) -> dict[str, Any]:

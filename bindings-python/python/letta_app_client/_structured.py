@@ -168,8 +168,8 @@ class _Handing:
                 broken.result = result
                 raise broken from self._bug
             calls = [call for call in result.tool_calls if call.name == self._submission.TOOL]
-            failed = [call.output or "" for call in calls if call.status == "error"]
-            step, repair = self._submission.turn_ended(failed)
+            refused = [call.output or "" for call in calls if call.status == "error"]
+            step, repair = self._submission.turn_ended(refused)
             if step == "done":
                 known = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}
                 return StructuredResult(**known, output=self._value)

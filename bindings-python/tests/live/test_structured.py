@@ -24,6 +24,12 @@ class Finding:
     line: int
 
 
+@dataclass
+class Sought:
+    file: str
+    line: int | None
+
+
 def weather() -> str:
     """The weather."""
     return "sunny"
@@ -66,6 +72,36 @@ async def test_who_hands_nothing_in_is_asked_once_more(live: dict[str, Any]) -> 
         assert caught.value.result is not None
         assert caught.value.result.status == "completed"
         assert session.usage.total_tokens == caught.value.result.usage.total_tokens > 0
+
+
+async def test_a_field_that_may_be_none_is_none_or_left_out(live: dict[str, Any]) -> None:
+    async with connected(live) as client, opening(client, live) as session:
+        for given in ({"file": "a.py", "line": None}, {"file": "a.py"}):
+            result = await session.run(f"{call('submit_result', **given)} N=1", output_type=Sought)
+            assert result.output == Sought("a.py", None)
+            assert outcomes(result) == [("submit_result", "success")]
+
+
+async def test_a_result_that_the_server_refuses_is_told(live: dict[str, Any]) -> None:
+    sent: list[Any] = []
+    async with connected(live) as client, opening(client, live) as session:
+        client.on_send(lambda command: sent.append(command.get("payload")))
+        lacking = f"{call('submit_result', line=7)} N=1"
+        with pytest.raises(letta.StructuredOutputError) as caught:
+            await session.run(lacking, output_type=Finding)
+    # The model submits nothing in answer to the repair.
+    (repair,) = [one["messages"][0]["content"] for one in sent if one and "messages" in one][1:]
+    refusal = "submit_result tool missing required parameter: file. Received parameters: line"
+    assert repair.startswith(f"The result you submitted was refused: {refusal}")
+    assert caught.value.errors == (refusal,)
+
+
+async def test_a_result_that_does_not_fit_is_told_as_its_fields(live: dict[str, Any]) -> None:
+    async with connected(live) as client, opening(client, live) as session:
+        misfit = f"{call('submit_result', file='a.py', line='7')} N=1"
+        with pytest.raises(letta.StructuredOutputError) as caught:
+            await session.run(misfit, output_type=Finding)
+    assert caught.value.errors == ('line: expected an integer, got "7"',)
 
 
 async def test_an_object_is_asked_for_while_other_inputs_run_and_wait(live: dict[str, Any]) -> None:

@@ -42,6 +42,23 @@ async def test_a_tool_that_succeeds(live: dict[str, Any]) -> None:
     assert "found x" in (tool.output or "")
 
 
+async def test_a_parameter_that_may_be_none_is_none_or_left_out(live: dict[str, Any]) -> None:
+    async with connected(live) as client:
+
+        def lookup(q: str, day: int | None) -> str:
+            return f"found {q} of {day}"
+
+        create_agent = {"body": {"model": live["model"]}}
+        session = await client.session(create_agent=create_agent, cwd=live["cwd"], tools=[lookup])
+        calls: list[dict[str, Any]] = [{"q": "x", "day": None}, {"q": "x"}, {"day": 1}]
+        prompt = " ".join(call("lookup", **each) for each in calls)
+        result = await session.run(f"{prompt} N=1")
+    assert [one.status for one in result.tool_calls] == ["success", "success", "error"]
+    *found, refused = (one.output or "" for one in result.tool_calls)
+    assert all("found x of None" in each for each in found)
+    assert "missing required parameter: q" in refused
+
+
 async def test_half_a_surrogate_pair(live: dict[str, Any]) -> None:
     # In the prompt and in the tool's result: as an escape, which the server understands.
     async with connected(live) as client:
