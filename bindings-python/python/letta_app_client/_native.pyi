@@ -397,7 +397,7 @@ class Submission:
         """Takes note of a call, and gives the ``result`` that answers it."""
 
     def turn_ended(
-        self, failed: list[str], /
+        self, failed: list[str]
     ) -> tuple[Literal["done", "repair", "give up"], str | None]:
         """What to do now, and what to say to the agent."""
 
