@@ -206,9 +206,11 @@ impl Submission {
             return NextStep::Done;
         }
         let told = self.told.take();
-        let refusal =
-            failed.last().filter(|output| told.as_ref().is_none_or(|told| told != *output));
-        self.refusal = refusal.map(|output| (*output).to_owned());
+        let last = failed.last().filter(|output| told.as_ref().is_none_or(|told| told != *output));
+        // What is known of the last call stands, also where a turn without one has followed.
+        if last.is_some() || told.is_some() {
+            self.refusal = last.map(|output| (*output).to_owned());
+        }
         if self.repaired {
             return NextStep::GiveUp;
         }
@@ -416,6 +418,21 @@ mod tests {
         let error = submission.error(TurnResult::default());
         assert_eq!(error.message(), format!("the result was refused: {refusal}"));
         assert_eq!(error.problems(), [refusal]);
+    }
+
+    #[test]
+    fn the_error_is_of_the_last_call_there_was() {
+        let refusal = "submit_result tool missing required parameter: file. Received parameters: x";
+        let mut silent = waits(&object());
+        assert!(matches!(silent.turn_ended(&[refusal]), NextStep::Repair(_)));
+        assert_eq!(silent.turn_ended(&[]), NextStep::GiveUp);
+        assert_eq!(silent.error(TurnResult::default()).problems(), [refusal]);
+        let mut misfit = waits(&object());
+        assert!(matches!(misfit.turn_ended(&[refusal]), NextStep::Repair(_)));
+        let answer = misfit.submitted(vec!["file: expected text, got 1".to_owned()]);
+        let told = answer["content"][0]["text"].as_str().unwrap();
+        assert_eq!(misfit.turn_ended(&[told]), NextStep::GiveUp);
+        assert_eq!(misfit.error(TurnResult::default()).problems(), ["file: expected text, got 1"]);
     }
 
     #[test]
