@@ -278,3 +278,27 @@ fn a_registration_that_is_refused_is_told_and_is_made_again_with_the_next() {
     assert_eq!(names(&third["external_tools"]), ["x"]);
     assert_eq!(client.lab.sent(), [Value::Null; 0]);
 }
+
+#[test]
+fn while_it_is_brought_back_the_latest_mode_counts() {
+    for refused in [true, false] {
+        let mut client = Client::new();
+        client.session(1, &json!({ "mode": "acceptEdits" }));
+        let again = client.again();
+        client.open(2, &json!({ "mode": "strict" }));
+        assert_eq!(client.open(3, &json!({}))["mode"], "strict");
+        client.restored(&again);
+        client.answer(2, !refused);
+        let corrected = client.lab.sent();
+        client.answer(3, true);
+        client.hold(3, true);
+        if refused {
+            // What the conversation had before.
+            assert_eq!(corrected[0]["payload"], json!({ "mode": "acceptEdits" }));
+        } else {
+            assert_eq!(corrected, [Value::Null; 0]);
+        }
+        let expected = if refused { "acceptEdits" } else { "strict" };
+        assert_eq!(mode_of(&client).as_deref(), Some(expected));
+    }
+}

@@ -109,6 +109,13 @@ struct Joined {
     refusals: u32,
 }
 
+impl Joined {
+    /// The mode that it was started with, or has been given since.
+    fn mode(&self) -> Option<String> {
+        self.start.as_ref()?.get_str("mode")
+    }
+}
+
 /// A command that counts once the server has taken it.
 #[derive(Debug)]
 struct Unanswered {

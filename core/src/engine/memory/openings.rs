@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::layers::NONE;
-use super::{Memory, Place, Registered, TOOLS, scope_of, started_by};
+use super::{Joined, Memory, Place, Registered, TOOLS, scope_of, started_by};
 use crate::engine::delivery::Token;
 use crate::engine::modes::Modes;
 use crate::protocol::Text;
@@ -137,20 +137,25 @@ impl Memory {
     }
 
     /// The mode for a session that says none, and the opening that it is of. None where the runtime there is has one, which
-    /// stays; else the one it had, one with which it is started just now, or that of a new runtime.
+    /// stays; else one with which it is started just now, the one it had, or that of a new runtime.
     fn mode_for(&self, place: Option<&Place>) -> Option<(String, Option<String>)> {
         let Some(place) = place else { return Some((MODE.to_owned(), None)) };
-        let known = self.joined.get(place).filter(|known| !known.released);
-        let mode = known.and_then(|known| Some((known, known.start.as_ref()?.get_str("mode")?)));
-        if let Some((known, mode)) = mode {
-            return (!known.is_there).then_some((mode, None));
+        let known = self.joined.get(place).filter(|known| !known.released && known.is_there);
+        if known.is_some_and(|known| known.mode().is_some()) {
+            return None;
         }
         let latest = self.asked(place).max_by_key(|(_, opening)| opening.order);
         let latest = latest.and_then(|(id, _)| {
             let mode = self.unanswered.get(id)?.command.get_str("mode")?;
             Some((mode, Some(id.clone())))
         });
-        Some(latest.unwrap_or_else(|| (MODE.to_owned(), None)))
+        Some(latest.unwrap_or_else(|| (self.mode_before(place), None)))
+    }
+
+    /// The mode that a runtime had before it is started just now.
+    fn mode_before(&self, place: &Place) -> String {
+        let known = self.joined.get(place).filter(|known| !known.released);
+        known.and_then(Joined::mode).unwrap_or_else(|| MODE.to_owned())
     }
 
     /// Nothing comes of an opening: one that has taken over its mode, which nobody else has asked for, gets its own.
@@ -161,7 +166,8 @@ impl Memory {
         heir.mode_of = None;
         heirs.for_each(|heir| heir.mode_of = None);
         if let Some(place) = place {
-            if let Ok(payload) = RawObject::parse(&json!({ "mode": MODE }).to_string()) {
+            let mode = self.mode_before(&place);
+            if let Ok(payload) = RawObject::parse(&json!({ "mode": mode }).to_string()) {
                 self.set(&place, &payload);
             }
             self.corrected.push(place);
