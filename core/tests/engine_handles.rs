@@ -6,9 +6,7 @@
 mod sessions;
 mod support;
 
-use std::sync::Arc;
-
-use letta_app_client::engine::{Command, Correlation, Expect};
+use letta_app_client::engine::Command;
 use letta_app_client::protocol::Text;
 use serde_json::{Value, json};
 use sessions::{Client, names, tools};
@@ -162,40 +160,13 @@ fn a_command_of_the_users_own_replaces_them_all() {
 fn tools_that_are_offered_for_a_while_come_beside_the_others() {
     let mut client = Client::new();
     client.session(1, &json!({ "external_tools": tools(&["x"]) }));
-    let (runtime, owner) = (Client::place(), "once".to_owned());
-    let offered = json!([{ "scope_id": "s", "tools": [{ "name": "once" }] }]);
-    let groups = Some(offered.to_string());
-    client.lab.command(Command::OfferTools {
-        runtime: runtime.clone(),
-        owner: owner.clone(),
-        groups,
-    });
-    let scope = json!({ "agent_id": "a", "conversation_id": "c" });
-    let update = json!({
-        "type": "runtime_external_tools_update", "request_id": "u",
-        "updates": [{ "runtimes": [scope], "external_tools": offered }],
-    });
-    client.lab.command(Command::Register {
-        token: 8,
-        command: "runtime_external_tools_update".to_owned(),
-        text: Text::from(update.to_string()),
-        expect: Expect {
-            correlation: Correlation::RequestId("u".to_owned()),
-            response_type: Some("runtime_external_tools_update_response".to_owned()),
-            timeout: None,
-            manual: false,
-        },
-        opening: false,
-        newest: None,
-        modes: Arc::clone(&client.modes),
-    });
-    assert_eq!(client.registered(), ["x", "once"]);
-    client.lab.receive(&json!({
-        "type": "runtime_external_tools_update_response", "request_id": "u", "success": true,
-    }));
+    let sent = client.offer(8, "once");
+    assert_eq!(names(&sent[0]["updates"][0]["external_tools"]), ["x", "once"]);
+    client.updated(&json!("offer-8"), true);
     // A session that is opened meanwhile leaves them.
     let second = client.session(2, &json!({}));
     assert_eq!(names(&second["external_tools"]), ["x", "once"]);
+    let (runtime, owner) = (Client::place(), "once".to_owned());
     client.lab.command(Command::OfferTools { runtime, owner, groups: None });
     assert_eq!(client.registered(), ["x"]);
 }
@@ -214,6 +185,8 @@ fn a_mode_that_is_set_while_another_is_opened_stays() {
     client.open(3, &json!({ "mode": "strict" }));
     client.change_mode("unrestricted");
     client.answer(3, true);
+    // The server may have done the start last.
+    assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "unrestricted" }));
     assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("unrestricted"));
     assert_eq!(client.again()[0]["mode"], "unrestricted");
 }

@@ -248,6 +248,10 @@ fn nobody_has_the_mode_of_a_start_that_came_to_nothing() {
         }
         client.answer(2, true);
         client.hold(2, true);
+        // The server may have done either start last.
+        let sent = client.lab.sent();
+        assert_eq!(sent.len(), if cancelled { 2 } else { 1 });
+        assert!(sent.iter().all(|it| it["payload"] == json!({ "mode": "standard" })), "{sent:?}");
         assert_eq!(mode_of(&client).as_deref(), Some("standard"));
         assert_eq!(client.again()[0]["mode"], "standard");
     }

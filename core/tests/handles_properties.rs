@@ -57,7 +57,7 @@ enum Stage {
 struct World {
     lab: Lab,
     modes: Arc<Modes>,
-    /// Whether the server registers the tools of a start when it answers it, and not when it gets it.
+    /// Whether the server does what a start says when it answers it, and not when it gets it.
     late: bool,
     /// Sessions by token, and whether each has a tool.
     sessions: BTreeMap<u64, (Stage, bool)>,
@@ -126,16 +126,19 @@ impl World {
         let id = frame["request_id"].as_str().unwrap().to_owned();
         let token = id.strip_prefix("start-").map(|token| token.parse().unwrap());
         let refused = token.is_some_and(|token| self.refused.contains(&token));
-        if !refused {
-            if let Some(mode) = frame["mode"].as_str() {
-                self.mode = Some(mode.to_owned());
-            }
-            if !self.late {
-                self.tools = names(&frame["external_tools"]);
-            }
+        if !refused && !self.late {
+            self.take(&frame);
         }
         // What brings it back after a reconnect is of no session.
         self.unanswered.push((token.unwrap_or(0), frame, refused));
+    }
+
+    /// The server does what a start says.
+    fn take(&mut self, frame: &Value) {
+        if let Some(mode) = frame["mode"].as_str() {
+            self.mode = Some(mode.to_owned());
+        }
+        self.tools = names(&frame["external_tools"]);
     }
 
     fn answer(&mut self, index: usize) {
@@ -144,7 +147,7 @@ impl World {
         }
         let (token, frame, refused) = self.unanswered.remove(index % self.unanswered.len());
         if self.late && !refused {
-            self.tools = names(&frame["external_tools"]);
+            self.take(&frame);
         }
         if let Some((stage, _)) = self.sessions.get_mut(&token) {
             *stage = Stage::Answered;

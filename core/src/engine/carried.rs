@@ -40,7 +40,7 @@ impl Engine {
     /// if it had left: a mode for the connection after the next one, too, and who watches a file.
     pub fn handle_late(&mut self, command: Command) {
         let Command::Send { text, runtime: place, settles } = command else { return };
-        self.resync.sent(&text, self.requests.len(), false);
+        self.resync.memory.sent(&text, self.requests.len(), false);
         let will_reconnect = self.link.is_open() || self.link.will_reconnect();
         if place.is_none() && will_reconnect && self.note_watch(&text) {
             return;

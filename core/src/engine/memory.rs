@@ -3,6 +3,7 @@
 
 mod layers;
 mod openings;
+mod settings;
 mod tools;
 
 use std::collections::HashMap;
@@ -18,19 +19,15 @@ use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::raw::RawObject;
 use crate::protocol::version::Version;
 use layers::NONE;
-use openings::Opening;
+use openings::{Heir, Opening, registered};
+use settings::Settings;
 use tools::Tools;
 
 /// The command that registers external tools of runtimes that are there already.
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
 
-/// What can be changed afterwards.
-const SETTINGS: [&str; 2] = ["mode", "cwd"];
-
-/// What a runtime keeps when it is started again without it; behind the second with `preserve_skill_sources` only.
-const KEPT: [&str; 7] = [
-    "mode",
-    "cwd",
+/// What stays where a runtime is started again with `preserve_skill_sources`, besides its settings.
+const KEPT: [&str; 5] = [
     "skill_sources",
     "recover_approvals",
     "workspace_sandbox",
@@ -95,10 +92,11 @@ struct Joined {
     released: bool,
     /// It is let go of with the last session.
     is_sessions: bool,
-    /// The `runtime_start` of the conversation there is by now, without external tools.
+    /// Its mode is that of sessions which have all gone: none for a new one.
+    is_mode_over: bool,
+    /// The `runtime_start` of the conversation there is by now, without external tools and settings.
     start: Option<RawObject>,
-    /// When its mode and its directory were sent.
-    set: [u64; 2],
+    settings: Settings,
     /// It was started on this connection.
     is_there: bool,
     /// Its mode was sent on this connection, and the server may not have got it.
@@ -107,13 +105,6 @@ struct Joined {
     sync: Option<RawObject>,
     /// Refusals in a row.
     refusals: u32,
-}
-
-impl Joined {
-    /// The mode that it was started with, or has been given since.
-    fn mode(&self) -> Option<String> {
-        self.start.as_ref()?.get_str("mode")
-    }
 }
 
 /// A command that counts once the server has taken it.
@@ -138,6 +129,8 @@ pub(crate) struct Memory {
     unanswered: HashMap<String, Unanswered>,
     /// Sessions that nobody has yet, by the `request_id` of their start.
     openings: HashMap<String, Opening>,
+    /// The latest that was given the mode of one of those.
+    heirs: HashMap<String, Heir>,
     /// Runtimes whose mode is to be sent.
     corrected: Vec<Place>,
     /// Where the modes of runtimes are shown.
@@ -166,6 +159,7 @@ impl Memory {
             joined.released = false;
         }
         self.openings.remove(opening);
+        self.heirs.remove(opening);
         // Another one may have let go since it was started.
         self.tools.changed(place);
     }
@@ -185,14 +179,20 @@ impl Memory {
         }
     }
 
+    /// Whether a session has a runtime, or is about to.
+    fn is_held(&self, place: &Place) -> bool {
+        let comes = |it: &Opening| it.is_awaited() && it.is_of(place);
+        self.holders.contains_key(place) || self.openings.values().any(comes)
+    }
+
     /// A session has gone, or does not come.
     fn left_by(&mut self, place: &Place) {
-        let comes = |it: &Opening| it.is_awaited() && it.is_of(place);
-        if self.holders.contains_key(place) || self.openings.values().any(comes) {
+        if self.is_held(place) {
             return;
         }
         if let Some(joined) = self.joined.get_mut(place).filter(|joined| joined.is_sessions) {
             (joined.released, joined.announced, joined.is_sessions) = (true, false, false);
+            joined.is_mode_over = true;
             self.tools.clear(place);
         }
         if let Some(modes) = &self.modes {
@@ -258,7 +258,13 @@ impl Memory {
         match (is_known, kind) {
             (false, _) => self.tools.doubt(place),
             (true, TOOLS) => self.tools.has_updated(place, groups, *at),
-            (true, _) => self.tools.has(place, groups, *at),
+            (true, _) => {
+                self.tools.has(place, groups, *at);
+                if self.joined.get(place).is_some_and(|joined| joined.settings.is_mode_newer(*at)) {
+                    // The start had the one before.
+                    self.correct_mode(place);
+                }
+            }
         }
     }
 
@@ -271,7 +277,11 @@ impl Memory {
             ("runtime_start" | TOOLS, Some(id), _) => {
                 if let Ok(command) = RawObject::parse(text) {
                     self.clock += 1;
-                    let unanswered = Unanswered { order: self.clock, command, shared };
+                    let order = self.openings.get(id).map_or(self.clock, Opening::order);
+                    if let Some(place) = registered(&command).filter(|_| shared) {
+                        self.tools.sent(&place, order);
+                    }
+                    let unanswered = Unanswered { order, command, shared };
                     self.unanswered.insert(id.to_owned(), unanswered);
                     self.forget_unanswered(waiting);
                 }
@@ -307,47 +317,48 @@ impl Memory {
 
     fn set(&mut self, place: &Place, payload: &RawObject) {
         self.clock += 1;
-        let mut joined = self.joined.get_mut(place);
-        let starting = self.unanswered.values_mut().map(|it| &mut it.command);
-        let starting = starting.filter(|command| started_by(command).as_ref() == Some(place));
-        let mut starts: Vec<_> = starting.collect();
-        for (index, field) in SETTINGS.iter().enumerate() {
-            let Some(value) = payload.get(field) else { continue };
-            // It was taken from valid JSON.
-            let set =
-                |start: &mut RawObject| start.set(field, value.to_owned()).unwrap_or_default();
-            for start in &mut starts {
-                set(start);
-            }
-            if let Some(joined) = &mut joined {
-                joined.set[index] = self.clock;
-                joined.start.iter_mut().for_each(set);
-            }
-        }
+        let Some(joined) = self.joined.get_mut(place) else { return };
+        joined.settings.set(payload, self.clock);
         if let Some(mode) = payload.get_str("mode") {
-            if let Some(joined) = joined {
-                joined.is_mode_unsure = true;
-            }
+            (joined.is_mode_unsure, joined.is_mode_over) = (true, false);
             self.mode_is(place, &mode);
         }
     }
 
-    /// A runtime whose mode is to be sent, and the mode.
+    /// A runtime whose mode is to be sent, and the mode. Where a start that names a later one is on its way, that comes
+    /// first.
     pub(crate) fn next_corrected(&mut self) -> Option<(Place, String)> {
-        while let Some(place) = self.corrected.pop() {
-            if let Some(mode) = self.mode_of(&place) {
-                return Some((place, mode));
-            }
+        loop {
+            let index = self.corrected.iter().position(|place| !self.is_mode_coming(place))?;
+            let place = self.corrected.swap_remove(index);
+            self.clock += 1;
+            // It may be forgotten by now.
+            let Some(joined) = self.joined.get_mut(&place) else { continue };
+            let Some(mode) = joined.settings.mode() else { continue };
+            joined.settings.set_mode(&mode, self.clock);
+            joined.is_mode_unsure = true;
+            return Some((place, mode));
         }
-        None
     }
 
-    /// The mode of a runtime that was started, or is started just now.
+    /// What the server has done last nobody knows, so the mode is to be sent.
+    fn correct_mode(&mut self, place: &Place) {
+        if !self.corrected.contains(place) {
+            self.corrected.push(place.clone());
+        }
+    }
+
+    fn is_mode_coming(&self, place: &Place) -> bool {
+        let is_old = |at| self.joined.get(place).is_some_and(|it| it.settings.is_mode_newer(at));
+        self.unanswered.iter().any(|(id, it)| {
+            let is_later = it.command.get("mode").is_some() && !is_old(it.order);
+            is_later && started_by(&it.command).as_ref() == Some(place) && !self.is_given_up(id)
+        })
+    }
+
+    /// The mode of a runtime, as far as it is known.
     fn mode_of(&self, place: &Place) -> Option<String> {
-        let start = self.joined.get(place).and_then(|joined| joined.start.as_ref());
-        let starting = self.unanswered.values().map(|it| &it.command);
-        let mut starting = starting.filter(|command| started_by(command).as_ref() == Some(place));
-        start.or_else(|| starting.next())?.get_str("mode")
+        self.joined.get(place)?.settings.mode()
     }
 
     /// Runtimes whose mode was sent on the lost connection and may not have arrived.
@@ -399,26 +410,25 @@ impl Memory {
         let given_up = self.is_given_up(id);
         let released = news && given_up || preserved && self.let_go(place);
         let entry = self.entry(place.clone());
-        for (field, set) in SETTINGS.iter().zip(&mut entry.set) {
-            let has = |start: &RawObject| start.get(field).is_some();
-            // What was sent later may be answered before.
-            if *set > order && entry.start.as_ref().is_some_and(has) {
-                command.remove(field);
-            } else if has(&command) {
-                *set = order;
-            }
+        let named = command.get_str("mode");
+        let is_newer = entry.settings.is_mode_newer(order);
+        entry.settings.take(&mut command, order);
+        if let Some(before) = entry.start.as_ref().filter(|_| preserved) {
+            keep(before, &mut command);
         }
-        if let Some(before) = &entry.start {
-            keep(before, &mut command, preserved);
-        }
-        let mode = command.get_str("mode");
+        let mode = entry.settings.mode();
         entry.start = set.is_ok().then_some(command);
         entry.is_there = true;
         entry.refusals = 0;
         // Unless it has changed since.
-        entry.is_mode_unsure &= entry.set[0] > order;
+        entry.is_mode_unsure &= is_newer;
+        entry.is_mode_over &= is_newer || named.is_none();
+        entry.is_mode_over |= news && given_up;
         entry.released = released;
         entry.is_sessions |= news && shared;
+        if is_newer && named.is_some() && named != mode {
+            self.correct_mode(place);
+        }
         if !shared {
             self.tools.replace(place, &tools, order);
         }
@@ -432,7 +442,7 @@ impl Memory {
             let tools = update.get("external_tools").unwrap_or(NONE);
             for runtime in list(update.get("runtimes").unwrap_or(NONE)) {
                 let Some(place) = started_by(&runtime) else { continue };
-                if tools == NONE && self.let_go(&place) {
+                if (shared || tools == NONE) && self.let_go(&place) {
                     // Whoever has let go of it takes its tools back.
                     continue;
                 }
@@ -453,7 +463,6 @@ impl Memory {
                 joined.is_mode_unsure = true;
             }
         }
-        self.openings.values_mut().for_each(Opening::cut);
         let unanswered = self.openings.iter().filter(|(_, opening)| !opening.is_answered());
         for id in unanswered.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
             self.end_opening(&id);
@@ -515,6 +524,7 @@ impl Memory {
         match part {
             Part::Start => {
                 let mut start = start?.clone();
+                joined?.settings.give(&mut start);
                 let tools = self.tools.sent(place, self.clock);
                 if tools != NONE {
                     start.set("external_tools", tools.clone()).ok()?;
@@ -538,15 +548,13 @@ impl Memory {
     }
 }
 
-/// The server keeps what a later start leaves out, and skills when it is told to (section 8). Such a start is for what
-/// it names alone: open questions come back as they did.
-fn keep(before: &RawObject, command: &mut RawObject, preserved: bool) {
-    if preserved {
-        // Said of this time.
-        command.remove("recover_approvals");
-        command.remove("preserve_skill_sources");
-    }
-    for field in if preserved { &KEPT[..] } else { &KEPT[..2] } {
+/// The server keeps skills when it is told to (section 8). Such a start is for what it names alone: open questions come
+/// back as they did.
+fn keep(before: &RawObject, command: &mut RawObject) {
+    // Said of this time.
+    command.remove("recover_approvals");
+    command.remove("preserve_skill_sources");
+    for field in KEPT {
         if let Some(value) = before.get(field).filter(|_| command.get(field).is_none()) {
             // It was taken from valid JSON.
             command.set(field, value.to_owned()).unwrap_or_default();

@@ -362,7 +362,7 @@ impl Engine {
                 }
             }
             Command::Register { token, command, text, expect, opening, newest, modes } => {
-                let noted = self.resync.memory();
+                let noted = &mut self.resync.memory;
                 noted.newest = newest;
                 noted.show_modes(&modes);
                 self.register(token, &command, &text, expect, opening);
@@ -425,7 +425,7 @@ impl Engine {
                 self.register_left();
             }
             Command::OfferTools { runtime, owner, groups } => {
-                self.resync.memory().offer(&runtime, &owner, groups.as_deref());
+                self.resync.memory.offer(&runtime, &owner, groups.as_deref());
                 self.register_left();
             }
             Command::HandleTools { handled } => self.tools.handled = handled,
@@ -482,7 +482,7 @@ impl Engine {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
-        self.resync.sent(&text, self.requests.len(), false);
+        self.resync.memory.sent(&text, self.requests.len(), false);
         let Some((agent, conversation)) = runtime else {
             if call.is_none() {
                 self.note_watch(&text);

@@ -27,7 +27,7 @@ impl Engine {
         if opening {
             self.drop_held_mode(text);
         }
-        let memory = self.resync.memory();
+        let memory = &mut self.resync.memory;
         let text = if opening {
             memory.complete_opening(token, text)
         } else {
@@ -35,7 +35,7 @@ impl Engine {
         };
         if text.len() > self.ctx.max_bytes {
             self.requests.remove(token);
-            memory.give_up(token);
+            memory.unsent(token);
             let (size, most) = (text.len(), self.ctx.max_bytes);
             let message = format!("`{command}` has {size} bytes, above the limit of {most}");
             let hint =
@@ -43,14 +43,14 @@ impl Engine {
             self.ctx.fail(token, Error::new(ErrorKind::MessageTooLarge, message).with_hint(hint));
             return;
         }
-        self.resync.sent(&text, self.requests.len(), true);
+        memory.sent(&text, self.requests.len(), true);
         self.ctx.deliveries.push_back(Delivery::Sent { text: text.clone() });
         self.ctx.transmit.push_back(text.into());
     }
 
     /// The caller of a session that is being opened has gone.
     pub(super) fn give_up(&mut self, token: Token) {
-        self.resync.give_up(token);
+        self.resync.memory.give_up(token);
         self.register_left();
     }
 
@@ -60,11 +60,11 @@ impl Engine {
         if !self.link.is_open() {
             return;
         }
-        while let Some((place, mode)) = self.resync.next_corrected() {
+        while let Some((place, mode)) = self.resync.memory.next_corrected() {
             self.ctx.send_own(mode_change(&place, &mode));
         }
         while let Some((place, registers)) = self.resync.left() {
-            let newest = self.resync.memory().newest;
+            let newest = self.resync.memory.newest;
             if let Ok(command) = RawObject::parse(&registration(newest, &place, &registers.0)) {
                 self.resync.register(place, command, registers, &mut self.ctx);
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::{Context, Timer};
-use super::delivery::{Delivery, Token};
+use super::delivery::Delivery;
 use super::memory::{Lost, Memory, Part, Place, Registered, place_of};
 use super::refusal::reason;
 use super::requests::is_refusal;
@@ -44,8 +44,8 @@ impl Asked {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Resync {
-    /// `None` where nothing has to be noted.
-    memory: Option<Memory>,
+    /// What a session needs to know is noted in any case.
+    pub(crate) memory: Memory,
     /// Whether lost connections are opened again.
     restores: bool,
     waiting: VecDeque<Lost>,
@@ -59,26 +59,19 @@ pub(crate) struct Resync {
 }
 
 impl Resync {
-    /// From now on it is noted what a connection has.
+    /// From now on lost connections are opened again.
     pub(crate) fn enable(&mut self) {
-        self.memory.get_or_insert_default();
         self.restores = true;
-    }
-
-    /// What a session needs to know is noted in any case.
-    pub(crate) fn memory(&mut self) -> &mut Memory {
-        self.memory.get_or_insert_default()
     }
 
     /// What is to be brought back after a reconnect.
     fn restored(&self) -> Option<&Memory> {
-        self.memory.as_ref().filter(|_| self.restores)
+        self.restores.then_some(&self.memory)
     }
 
     /// See [`Memory::joined`].
     pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
-        let memory = self.memory.as_mut().filter(|_| self.restores);
-        memory.is_some_and(|memory| memory.joined(agent, conversation))
+        self.restores && self.memory.joined(agent, conversation)
     }
 
     /// See [`Memory::let_go`].
@@ -88,15 +81,8 @@ impl Resync {
 
     /// Somebody holds a runtime, or lets go of it; see [`Memory::hold`] and [`Memory::release`].
     pub(crate) fn hold(&mut self, place: &Place, opening: &str, held: bool) {
-        let Some(memory) = &mut self.memory else { return };
+        let Self { memory, .. } = self;
         if held { memory.hold(place, opening) } else { memory.release(place, opening) }
-    }
-
-    /// See [`Memory::give_up`].
-    pub(crate) fn give_up(&mut self, token: Token) {
-        if let Some(memory) = &mut self.memory {
-            memory.give_up(token);
-        }
     }
 
     /// See [`Memory::left`].
@@ -109,7 +95,7 @@ impl Resync {
             let mut asked = asked.values().filter(|asked| asked.registers.is_some());
             waiting.any(|lost| lost.place == *place) || asked.any(|asked| asked.place == *place)
         };
-        memory.as_mut()?.left(is_elsewhere)
+        memory.left(is_elsewhere)
     }
 
     /// Sends a command that registers the tools there are by now.
@@ -130,29 +116,14 @@ impl Resync {
         );
     }
 
-    /// See [`Memory::next_corrected`].
-    pub(crate) fn next_corrected(&mut self) -> Option<(Place, String)> {
-        self.memory.as_mut()?.next_corrected()
-    }
-
-    /// See [`Memory::sent`].
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize, shared: bool) {
-        if let Some(memory) = &mut self.memory {
-            memory.sent(text, waiting, shared);
-        }
-    }
-
     /// See [`Memory::heard`].
     pub(crate) fn heard(&mut self, envelope: &Envelope<'_>, id: &str, text: &Text) {
-        if let Some(memory) = &mut self.memory {
-            memory.heard(id, &envelope.kind, envelope.runtime.as_ref(), text);
-        }
+        self.memory.heard(id, &envelope.kind, envelope.runtime.as_ref(), text);
     }
 
     /// The connection was lost; these runtimes were at work.
     pub(crate) fn lost(&mut self, busy: impl Iterator<Item = Place>) {
-        let Some(memory) = &mut self.memory else { return };
-        memory.cut();
+        self.memory.cut();
         if !self.restores {
             return;
         }
@@ -202,7 +173,7 @@ impl Resync {
         while self.asked.len() < AT_ONCE {
             let Some(mut lost) = self.waiting.pop_front() else { return };
             // It is put together from valid JSON.
-            let Some((mut command, registers)) = self.memory().command(&mut lost) else { continue };
+            let Some((mut command, registers)) = self.memory.command(&mut lost) else { continue };
             let Lost { place, part } = lost;
             let kind = part.kind().to_owned();
             let id = ctx.ids.next(&kind.replace('_', "-"));
@@ -234,8 +205,8 @@ impl Resync {
         }
         let asked = self.asked.remove(id)?;
         let refused = is_refusal("", text);
-        if let Some((memory, part)) = self.memory.as_mut().zip(asked.part) {
-            memory.answered(&asked.place, part, refused);
+        if let Some(part) = asked.part {
+            self.memory.answered(&asked.place, part, refused);
         }
         self.registered(&asked, !refused);
         if refused {
@@ -265,8 +236,8 @@ impl Resync {
 
     /// It is known, or not, that the server has the tools of a command.
     fn registered(&mut self, asked: &Asked, is_known: bool) {
-        if let Some((memory, by)) = self.memory.as_mut().zip(asked.registers.as_ref()) {
-            memory.registered(&asked.place, &asked.kind, by, is_known);
+        if let Some(by) = &asked.registers {
+            self.memory.registered(&asked.place, &asked.kind, by, is_known);
         }
     }
 

@@ -68,6 +68,13 @@ impl Lab {
         lab
     }
 
+    /// The same with a limit to what is sent.
+    pub fn limited(rules: Reconnect, most: usize) -> Self {
+        let mut lab = Self::reconnecting(rules);
+        lab.engine = lab.engine.max_message_bytes(most);
+        lab
+    }
+
     /// The same with a second connection that takes over.
     pub fn standing_by(rules: Reconnect) -> Self {
         let mut lab = Self::new();

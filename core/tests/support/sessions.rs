@@ -41,30 +41,56 @@ impl Client {
         ("a".to_owned(), "c".to_owned())
     }
 
+    /// Sends a command that registers tools; its answer is of its type.
+    fn register(&mut self, token: u64, command: &Value, opening: bool) -> Vec<Value> {
+        let kind = command["type"].as_str().unwrap();
+        let id = command["request_id"].as_str().unwrap();
+        self.lab.command(Command::Register {
+            token,
+            command: kind.to_owned(),
+            text: Text::from(command.to_string()),
+            expect: Expect {
+                correlation: Correlation::RequestId(id.to_owned()),
+                response_type: Some(format!("{kind}_response")),
+                timeout: Some(Duration::from_secs(30)),
+                manual: false,
+            },
+            opening,
+            newest: None,
+            modes: Arc::clone(&self.modes),
+        });
+        self.lab.sent()
+    }
+
+    /// Offers a tool, which is registered as `offer-` and the token.
+    pub fn offer(&mut self, token: u64, owner: &str) -> Vec<Value> {
+        let offered = json!([{ "scope_id": owner, "tools": [{ "name": owner }] }]);
+        let (runtime, owner) = (Self::place(), owner.to_owned());
+        let groups = Some(offered.to_string());
+        self.lab.command(Command::OfferTools { runtime, owner, groups });
+        let scope = json!({ "agent_id": "a", "conversation_id": "c" });
+        let update = json!({
+            "type": "runtime_external_tools_update", "request_id": format!("offer-{token}"),
+            "updates": [{ "runtimes": [scope], "external_tools": offered }],
+        });
+        self.register(token, &update, false)
+    }
+
     /// Opens a session, and returns the frame that is sent for it.
     pub fn open(&mut self, token: u64, more: &Value) -> Value {
+        let mut sent = self.open_all(token, more);
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0)
+    }
+
+    /// The same, where it may not be sent.
+    pub fn open_all(&mut self, token: u64, more: &Value) -> Vec<Value> {
         let mut start = json!({
             "type": "runtime_start", "request_id": format!("start-{token}"), "agent_id": "a",
             "conversation_id": "c",
         });
         start.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.lab.command(Command::Register {
-            token,
-            command: "runtime_start".to_owned(),
-            text: Text::from(start.to_string()),
-            expect: Expect {
-                correlation: Correlation::RequestId(format!("start-{token}")),
-                response_type: Some("runtime_start_response".to_owned()),
-                timeout: Some(Duration::from_secs(30)),
-                manual: false,
-            },
-            opening: true,
-            newest: None,
-            modes: Arc::clone(&self.modes),
-        });
-        let mut sent = self.lab.sent();
-        assert_eq!(sent.len(), 1, "{sent:?}");
-        sent.remove(0)
+        self.register(token, &start, true)
     }
 
     pub fn answer(&mut self, token: u64, success: bool) {

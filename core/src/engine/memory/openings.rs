@@ -4,12 +4,11 @@
 use std::sync::Arc;
 
 use super::layers::NONE;
-use super::{Joined, Memory, Place, Registered, TOOLS, scope_of, started_by};
+use super::{Memory, Place, Registered, TOOLS, scope_of, started_by};
 use crate::engine::delivery::Token;
 use crate::engine::modes::Modes;
 use crate::protocol::Text;
 use crate::protocol::raw::RawObject;
-use serde_json::json;
 
 /// How a new runtime is started. The server's own default runs everything (PROTOCOL.md section 8).
 const MODE: &str = "standard";
@@ -25,9 +24,15 @@ pub(super) struct Opening {
     groups: String,
     /// Its start registers what is registered already, whatever becomes of it.
     changes_nothing: bool,
-    /// The opening, by its `request_id`, whose mode it has taken over because that one was first.
-    mode_of: Option<String>,
     stage: Stage,
+}
+
+/// A session that says no mode, and has been given that of another one that was being opened.
+#[derive(Debug)]
+pub(super) struct Heir {
+    order: u64,
+    /// The mode that it would have got without that one.
+    own: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +51,9 @@ impl Opening {
         self.stage == Stage::Answered
     }
 
-    /// The connection is gone: where it was not answered, its mode has come nowhere.
-    pub(super) fn cut(&mut self) {
-        if !self.is_answered() {
-            self.mode_of = None;
-        }
+    /// When its start was sent.
+    pub(super) fn order(&self) -> u64 {
+        self.order
     }
 
     /// Whether somebody is to get the session.
@@ -77,16 +80,17 @@ impl Memory {
         let Some(id) = command.get_str("request_id") else { return text.clone() };
         let place = started_by(&command);
         let groups = command.get("external_tools").unwrap_or(NONE).to_owned();
-        let mode = if command.get("mode").is_none() { self.mode_for(place.as_ref()) } else { None };
-        let (mode, mode_of) = mode.unzip();
-        let mode_of = mode_of.flatten();
         self.clock += 1;
         let order = self.clock;
+        // One for its mode, where that is taken back.
+        self.clock += 1;
+        let says_none = command.get("mode").is_none();
+        let mode = if says_none { self.mode_for(place.as_ref(), order) } else { None };
         let mut changes_nothing = false;
         let all = place.as_ref().map(|place| {
             self.tools.add(place, &id, &groups, order);
             changes_nothing = self.tools.are_registered(place);
-            self.tools.sent(place, order)
+            self.tools.all(place)
         });
         let all = all.filter(|all| *all != groups);
         let is_changed = mode.is_some() || all.is_some();
@@ -98,17 +102,16 @@ impl Memory {
             command.set("external_tools", all).unwrap_or_default();
         }
         let stage = Stage::Asked;
-        let opening = Opening { token, order, place, groups, changes_nothing, mode_of, stage };
+        let opening = Opening { token, order, place, groups, changes_nothing, stage };
         self.openings.insert(id, opening);
         if is_changed { Text::from(command.to_text()) } else { text.clone() }
     }
 
     /// Completes the registration of tools that are offered for a while, with those of others.
-    pub(crate) fn complete_offer(&mut self, text: &Text) -> Text {
+    pub(crate) fn complete_offer(&self, text: &Text) -> Text {
         let Ok(mut command) = RawObject::parse(text) else { return text.clone() };
         let Some(place) = registered(&command) else { return text.clone() };
-        self.clock += 1;
-        let all = self.tools.sent(&place, self.clock);
+        let all = self.tools.all(&place);
         let set = if command.get_str("type").as_deref() == Some(TOOLS) {
             let scope = scope_of(&place);
             let update = format!(r#"[{{"runtimes":[{scope}],"external_tools":{all}}}]"#);
@@ -131,47 +134,53 @@ impl Memory {
     }
 
     /// The openings of a runtime whose answer somebody waits for.
-    fn asked<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = (&'a String, &'a Opening)> {
+    pub(super) fn asked<'a>(
+        &'a self,
+        place: &'a Place,
+    ) -> impl Iterator<Item = (&'a String, &'a Opening)> {
         let openings = self.openings.iter();
         openings.filter(move |(_, it)| it.stage == Stage::Asked && it.is_of(place))
     }
 
-    /// The mode for a session that says none, and the opening that it is of. None where the runtime there is has one, which
-    /// stays; else one with which it is started just now, the one it had, or that of a new runtime.
-    fn mode_for(&self, place: Option<&Place>) -> Option<(String, Option<String>)> {
-        let Some(place) = place else { return Some((MODE.to_owned(), None)) };
-        let known = self.joined.get(place).filter(|known| !known.released && known.is_there);
-        if known.is_some_and(|known| known.mode().is_some()) {
+    /// The mode for a session that says none. None where the runtime there is has one, which stays; else one with which
+    /// it is started just now, the one it had, or that of a new runtime.
+    fn mode_for(&mut self, place: Option<&Place>, order: u64) -> Option<String> {
+        let Some(place) = place else { return Some(MODE.to_owned()) };
+        let known = self.joined.get(place).filter(|known| !known.is_mode_over);
+        if known.is_some_and(|known| known.is_there && known.settings.mode().is_some()) {
             return None;
         }
+        let is_changed = |since: u64| known.is_some_and(|it| it.settings.is_mode_newer(since));
         let latest = self.asked(place).max_by_key(|(_, opening)| opening.order);
+        let latest = latest.filter(|(_, opening)| !is_changed(opening.order));
         let latest = latest.and_then(|(id, _)| {
-            let mode = self.unanswered.get(id)?.command.get_str("mode")?;
-            Some((mode, Some(id.clone())))
+            Some((self.unanswered.get(id)?.command.get_str("mode")?, id.clone()))
         });
-        Some(latest.unwrap_or_else(|| (self.mode_before(place), None)))
+        let own = self.mode_before(place);
+        let Some((mode, id)) = latest else { return Some(own) };
+        self.heirs.insert(id, Heir { order, own });
+        Some(mode)
     }
 
     /// The mode that a runtime had before it is started just now.
     fn mode_before(&self, place: &Place) -> String {
-        let known = self.joined.get(place).filter(|known| !known.released);
-        known.and_then(Joined::mode).unwrap_or_else(|| MODE.to_owned())
+        let known = self.joined.get(place).filter(|known| !known.is_mode_over);
+        known.and_then(|known| known.settings.mode()).unwrap_or_else(|| MODE.to_owned())
     }
 
-    /// Nothing comes of an opening: one that has taken over its mode, which nobody else has asked for, gets its own.
-    fn take_mode_back(&mut self, id: &str) {
-        let mut heirs = self.openings.values_mut().filter(|it| it.mode_of.as_deref() == Some(id));
-        let Some(heir) = heirs.next() else { return };
-        let place = heir.place.clone();
-        heir.mode_of = None;
-        heirs.for_each(|heir| heir.mode_of = None);
-        if let Some(place) = place {
-            let mode = self.mode_before(&place);
-            if let Ok(payload) = RawObject::parse(&json!({ "mode": mode }).to_string()) {
-                self.set(&place, &payload);
-            }
-            self.corrected.push(place);
+    /// Nothing comes of an opening: whoever was given its mode, which nobody else has asked for, gets its own.
+    fn take_mode_back(&mut self, id: &str, place: &Place) {
+        let Some(Heir { order, own }) = self.heirs.remove(id) else { return };
+        let is_new = self.joined.get(place).is_none_or(|known| known.released);
+        let entry = self.entry(place.clone());
+        entry.is_sessions |= is_new;
+        if entry.settings.is_mode_newer(order) {
+            return;
         }
+        entry.settings.set_mode(&own, order + 1);
+        (entry.is_mode_unsure, entry.is_mode_over) = (true, false);
+        self.mode_is(place, &own);
+        self.correct_mode(place);
     }
 
     pub(super) fn is_given_up(&self, id: &str) -> bool {
@@ -226,10 +235,20 @@ impl Memory {
         }
     }
 
+    /// A session's start was not sent after all.
+    pub(crate) fn unsent(&mut self, token: Token) {
+        let found = self.openings.iter_mut().find(|(_, opening)| opening.token == token);
+        let Some((id, opening)) = found else { return };
+        opening.changes_nothing = true;
+        let id = id.clone();
+        self.end_opening(&id);
+    }
+
     /// Nothing comes of an opening, and nothing of it stays.
     pub(super) fn end_opening(&mut self, id: &str) {
         self.take_back(id);
         self.openings.remove(id);
+        self.heirs.remove(id);
     }
 
     fn take_back(&mut self, id: &str) {
@@ -241,7 +260,9 @@ impl Memory {
             self.tools.doubt(&place);
         }
         self.tools.take_back(&place, id);
-        self.take_mode_back(id);
+        if self.is_held(&place) {
+            self.take_mode_back(id, &place);
+        }
         self.left_by(&place);
     }
 
@@ -275,7 +296,7 @@ impl Memory {
 }
 
 /// The runtime of a command that registers tools for one.
-fn registered(command: &RawObject) -> Option<Place> {
+pub(super) fn registered(command: &RawObject) -> Option<Place> {
     let Some(updates) = command.get("updates") else { return started_by(command) };
     let [update] = &serde_json::from_str::<Vec<RawObject>>(updates).ok()?[..] else { return None };
     let runtimes = serde_json::from_str::<Vec<RawObject>>(update.get("runtimes")?).ok()?;

@@ -1,0 +1,66 @@
+//! What a start sets of a runtime, later commands change, and a further start without it leaves as it is (PROTOCOL.md
+//! sections 8 and 16).
+
+use serde_json::json;
+
+use crate::protocol::raw::RawObject;
+
+const FIELDS: [&str; 2] = ["mode", "cwd"];
+
+#[derive(Debug, Default)]
+struct Setting {
+    /// JSON text.
+    value: Option<String>,
+    /// When the command was sent.
+    at: u64,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Settings([Setting; 2]);
+
+impl Settings {
+    pub(super) fn mode(&self) -> Option<String> {
+        serde_json::from_str(self.0[0].value.as_deref()?).ok()
+    }
+
+    /// Whether the mode counts as sent after something else.
+    pub(super) fn is_mode_newer(&self, than: u64) -> bool {
+        self.0[0].at > than
+    }
+
+    /// The mode is, or was, to be another one.
+    pub(super) fn set_mode(&mut self, mode: &str, at: u64) {
+        self.0[0] = Setting { value: Some(json!(mode).to_string()), at };
+    }
+
+    /// A later command changes what it names.
+    pub(super) fn set(&mut self, payload: &RawObject, at: u64) {
+        for (field, setting) in FIELDS.iter().zip(&mut self.0) {
+            if let Some(value) = payload.get(field) {
+                *setting = Setting { value: Some(value.to_owned()), at };
+            }
+        }
+    }
+
+    /// Takes what a start that was sent at a time has set out of it. Its answer may come behind that of what was sent
+    /// later.
+    pub(super) fn take(&mut self, start: &mut RawObject, at: u64) {
+        for (field, setting) in FIELDS.iter().zip(&mut self.0) {
+            if let Some(value) = start.get(field).filter(|_| setting.at <= at) {
+                *setting = Setting { value: Some(value.to_owned()), at };
+            }
+            start.remove(field);
+        }
+    }
+
+    /// Gives all to a start.
+    pub(super) fn give(&self, start: &mut RawObject) {
+        for (field, setting) in FIELDS.iter().zip(&self.0) {
+            if let Some(value) = &setting.value {
+                // It was taken from valid JSON.
+                start.set(field, value.clone()).unwrap_or_default();
+            }
+        }
+    }
+}
