@@ -1,6 +1,6 @@
 //! One task per client: it owns the sockets and the engine, and is the only one who touches them.
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
@@ -98,6 +98,8 @@ pub(crate) struct Driver<S> {
     full_bursts: usize,
     /// An operation that was taken from the channel and not handled yet.
     next_op: Option<Op>,
+    /// So many operations were handled that the sockets come first now.
+    is_sockets_turn: bool,
     /// What is to be told before the first attempt.
     pub(super) warning: Option<String>,
 }
@@ -164,6 +166,7 @@ impl<S: Sink> Driver<S> {
             _server: server,
             full_bursts: 0,
             next_op: None,
+            is_sockets_turn: false,
             warning,
         }
     }
@@ -191,13 +194,15 @@ impl<S: Sink> Driver<S> {
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
         let times = [engine_at, sockets_at, self.standby.keep_alive_at(), self.connecting.until()];
         let next = times.into_iter().flatten().min();
+        let is_sockets_turn = std::mem::take(&mut self.is_sockets_turn);
         let happened = tokio::select! {
             // After a sleep of the whole machine, what has come meanwhile counts before the time does.
             biased;
-            op = next_op(&mut self.next_op, &mut self.ops) => Happened::Op(op),
+            op = next_op(&mut self.next_op, &mut self.ops), if !is_sockets_turn => Happened::Op(op),
             wake = wake(&mut self.sockets) => Happened::Wake(wake),
             event = self.standby.next() => Happened::Standby(event),
             outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
+            () = ready(()), if is_sockets_turn => Happened::Time,
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 Happened::Time
             }
@@ -273,8 +278,8 @@ impl<S: Sink> Driver<S> {
                 None => return true,
             }
         }
-        // Many senders must not keep the sockets from being read; the last one taken waits its turn.
-        self.next_op = Some(op);
+        // Many senders must not keep the sockets from being read and written; the last one taken waits its turn.
+        (self.next_op, self.is_sockets_turn) = (Some(op), true);
         true
     }
 

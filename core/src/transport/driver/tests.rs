@@ -350,6 +350,21 @@ fn request(token: Token) -> Op {
     }))
 }
 
+/// Whoever sends as fast as the driver takes it keeps nobody from being answered.
+#[tokio::test(start_paused = true)]
+async fn the_sockets_are_read_and_written_between_many_commands() {
+    let World { ops, mut seen, mut control, .. } = world(false).await;
+    for _ in 0..4 * OPS_AT_ONCE {
+        assert!(ops.hold(input()));
+    }
+    assert!(ops.hold(Op::Connect { token: 5 }));
+    control.send(Message::text(r#"{"type":"first"}"#)).await.unwrap();
+    ops.flush();
+    assert!(matches!(seen.recv().await, Some(Delivery::Message { .. })));
+    assert!(matches!(seen.recv().await, Some(Delivery::Done { token: 5 })));
+    assert!(matches!(control.next().await, Some(Ok(Message::Text(_)))));
+}
+
 /// Closes, and says how much has never left by then.
 async fn unsent_at_close(
     ops: &OpSender,
