@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::background;
 use crate::check::Check;
 use crate::engine::{
-    Command, Correlation, Counters, Expect, Ids, Modes, Token, TurnOptions, TurnReport, above_zero,
+    Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
     check_answer,
 };
 use crate::error::{Error, ErrorKind};
@@ -75,7 +75,6 @@ pub struct Connection {
     max_bytes: usize,
     request_timeout: Duration,
     insecure_token: Option<String>,
-    modes: Arc<Modes>,
     recorder: Option<Recorder>,
     simulated: bool,
     pid: u32,
@@ -167,7 +166,6 @@ impl Connection {
             max_bytes,
             request_timeout,
             insecure_token,
-            modes: Arc::default(),
             recorder,
             simulated,
             pid,
@@ -275,13 +273,14 @@ impl Connection {
     /// As [`Connection::send`], as far as it is looked at.
     pub fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
-        let mode = prepared.changed_mode();
+        let mode =
+            prepared.changed_mode().map(|(place, mode)| (self.shared.modes.read(place), mode));
         let Prepared { text, runtime, settles, .. } = prepared;
         // Raw frames leave as they are, when they are given.
         let settles = settles && check != Check::Shape;
         self.command(Command::Send { text: text.clone(), runtime, settles })?;
-        if let Some((place, mode)) = mode {
-            self.modes.changed(&place, &mode);
+        if let Some((read, mode)) = mode {
+            self.shared.modes.given(&read, &mode);
         }
         Ok(text)
     }
@@ -325,8 +324,7 @@ impl Connection {
         let opening = matches!(options.check, Check::Opening(_));
         let completed = opening || options.check == Check::Offer;
         let command = if completed {
-            let (newest, modes) = (self.shared.newest(), Arc::clone(&self.modes));
-            Command::Register { token, command, text: frame, expect, opening, newest, modes }
+            Command::Register { token, command, text: frame, expect, opening }
         } else {
             Command::Request { token, command, text: frame, runtime, settles, expect }
         };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::{Counters, Ids};
+use crate::engine::{Counters, Ids, Modes};
 use crate::error::Error;
 use crate::protocol::version::Version;
 use crate::state::{StandbyState, State};
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<Ids>,
     state: AtomicU8,
     split: AtomicBool,
+    /// Of the runtimes that sessions hold.
+    pub(crate) modes: Arc<Modes>,
     info: Mutex<Option<String>>,
     newest: Mutex<Option<Version>>,
     frames: AtomicU64,
@@ -43,6 +45,7 @@ impl Shared {
             ids: Arc::new(ids),
             state: AtomicU8::new(State::New as u8),
             split: AtomicBool::new(false),
+            modes: Arc::default(),
             info: Mutex::new(None),
             newest: Mutex::new(None),
             frames: AtomicU64::new(0),

@@ -7,8 +7,6 @@
 mod sessions;
 mod support;
 
-use std::sync::Arc;
-
 use letta_app_client::engine::{Command, Delivery};
 use letta_app_client::protocol::Text;
 use serde_json::{Value, json};
@@ -85,7 +83,7 @@ fn a_mode_that_the_user_sets_before_any_start_is_the_conversations() {
 
 #[test]
 fn a_start_before_the_first_session_is_known_without_reconnect_too() {
-    let mut client = Client { lab: Lab::new(), modes: Arc::default() };
+    let mut client = Client::over(Lab::new());
     start(&mut client, &json!({ "mode": "strict", "external_tools": tools(&["own"]) }));
     let session = client.session(1, &json!({ "external_tools": tools(&["x"]) }));
     assert_eq!(session.get("mode"), None);
@@ -172,7 +170,7 @@ fn a_mode_is_taken_back_also_from_whoever_has_the_session_by_then() {
 
 #[test]
 fn a_start_that_is_too_large_leaves_nothing_behind() {
-    let mut client = Client { lab: Lab::limited(RULES, 600), modes: Arc::default() };
+    let mut client = Client::over(Lab::limited(RULES, 600));
     client.session(1, &json!({ "external_tools": tools(&["x"]) }));
     let many: Vec<_> = (0..40).map(|number| format!("tool-{number}")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();

@@ -7,8 +7,6 @@
 mod sessions;
 mod support;
 
-use std::sync::Arc;
-
 use letta_app_client::TurnOptions;
 use letta_app_client::engine::{Command, Delivery};
 use letta_app_client::protocol::Text;
@@ -129,7 +127,7 @@ fn what_changes_while_it_is_brought_back_is_registered_behind_that() {
 
 #[test]
 fn a_question_that_waits_is_no_registration() {
-    let mut client = Client { lab: Lab::standing_by(RULES), modes: Arc::default() };
+    let mut client = Client::over(Lab::standing_by(RULES));
     for number in 0..8 {
         let conversation = format!("other-{number}");
         let start = json!({
@@ -205,7 +203,7 @@ fn a_session_says_the_mode_of_a_runtime_that_may_not_be_there() {
 #[test]
 fn a_mode_that_may_have_been_lost_is_sent_on_the_standby() {
     for is_start in [true, false] {
-        let mut client = Client { lab: Lab::standing_by(RULES), modes: Arc::default() };
+        let mut client = Client::over(Lab::standing_by(RULES));
         let mode = if is_start { "strict" } else { "unrestricted" };
         client.session(1, &json!({ "mode": mode }));
         standing_by(&mut client);
@@ -222,7 +220,7 @@ fn a_mode_that_may_have_been_lost_is_sent_on_the_standby() {
         assert_eq!(sent[0]["payload"], json!({ "mode": "strict" }));
         assert_eq!(mode_of(&client).as_deref(), Some("strict"));
     }
-    let mut client = Client { lab: Lab::standing_by(RULES), modes: Arc::default() };
+    let mut client = Client::over(Lab::standing_by(RULES));
     client.session(1, &json!({ "mode": "strict" }));
     standing_by(&mut client);
     client.lab.switch();

@@ -86,9 +86,11 @@ fn names(groups: &Value) -> BTreeSet<String> {
 
 impl World {
     fn new(late: bool) -> Self {
+        let (mut lab, modes) = (Lab::reconnecting(RULES), Arc::default());
+        lab.engine = lab.engine.showing(&modes);
         Self {
-            lab: Lab::reconnecting(RULES),
-            modes: Arc::default(),
+            lab,
+            modes,
             late,
             sessions: BTreeMap::new(),
             next: 0,
@@ -188,8 +190,6 @@ impl World {
                 manual: false,
             },
             opening: true,
-            newest: None,
-            modes: Arc::clone(&self.modes),
         });
     }
 

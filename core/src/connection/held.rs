@@ -27,7 +27,7 @@ impl Connection {
     /// The permission mode of a runtime (agent, conversation) that a session holds, as far as this client has set it.
     #[must_use]
     pub fn mode_of(&self, runtime: &(String, String)) -> Option<String> {
-        self.modes.of(runtime)
+        self.shared.modes.of(runtime)
     }
 
     /// Somebody watches a file (PROTOCOL.md section 20.5), until [`Connection::unwatch_file`]. Sends the `watch_file` that is

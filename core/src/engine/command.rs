@@ -1,13 +1,9 @@
 //! What callers ask of the engine.
 
-use std::sync::Arc;
-
 use super::delivery::Token;
-use super::modes::Modes;
 use super::requests::Expect;
 use super::turn::TurnOptions;
 use crate::protocol::Text;
-use crate::protocol::version::Version;
 
 /// What a caller asks the engine to do.
 #[derive(Debug)]
@@ -51,10 +47,6 @@ pub enum Command {
         /// Whether it opens a session: without a mode it gets that of the runtime, its tools last until
         /// [`Command::HoldRuntime`] says otherwise, and where it is given up nothing of it stays.
         opening: bool,
-        /// The version that the server has at most, where that is known.
-        newest: Option<Version>,
-        /// Where the mode of the runtime is shown, before the answer is delivered.
-        modes: Arc<Modes>,
     },
     /// Send an input and follow its turn to the end.
     RunTurn {

@@ -5,8 +5,14 @@ use std::time::Duration;
 use super::Engine;
 use super::context::Features;
 use crate::error::Error;
+use crate::protocol::version::Version;
 
 impl Engine {
+    /// The server of the next connection has this version at most, where that is known.
+    pub fn know_version(&mut self, newest: Option<Version>) {
+        self.newest = newest;
+    }
+
     /// A connection is open, with one socket or with the pair of a split server.
     pub fn handle_connected(&mut self, now: Duration, split: bool) {
         self.ctx.now = now;

@@ -17,7 +17,6 @@ use super::requests::is_refusal;
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::raw::RawObject;
-use crate::protocol::version::Version;
 use layers::NONE;
 use openings::{Heir, Opening, registered};
 use settings::Settings;
@@ -134,9 +133,7 @@ pub(crate) struct Memory {
     /// Runtimes whose mode is to be sent.
     corrected: Vec<Place>,
     /// Where the modes of runtimes are shown.
-    modes: Option<Arc<Modes>>,
-    /// The version that the server has at most.
-    pub(crate) newest: Option<Version>,
+    pub(crate) modes: Option<Arc<Modes>>,
 }
 
 impl Memory {

@@ -132,6 +132,7 @@ pub use words::{allowed_by_no_rule, approver_failed, denied_by_rule};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::shapes::Shapes;
+use crate::protocol::version::Version;
 use crate::room::{FIRST, Room};
 use crate::state::StandbyState;
 
@@ -170,6 +171,8 @@ pub struct Engine {
     standby: Option<Box<Standby>>,
     carried: Carried,
     max_pending: usize,
+    /// The version that the server has at most.
+    newest: Option<Version>,
 }
 
 impl Engine {
@@ -219,6 +222,7 @@ impl Engine {
             standby: None,
             carried: Carried::default(),
             max_pending: MAX_PENDING_REQUESTS,
+            newest: None,
         }
     }
 
@@ -361,10 +365,7 @@ impl Engine {
                     self.submit(text, runtime, settles, Some(token));
                 }
             }
-            Command::Register { token, command, text, expect, opening, newest, modes } => {
-                let noted = &mut self.resync.memory;
-                noted.newest = newest;
-                noted.show_modes(&modes);
+            Command::Register { token, command, text, expect, opening } => {
                 self.register(token, &command, &text, expect, opening);
             }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {

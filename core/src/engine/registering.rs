@@ -1,8 +1,11 @@
 //! External tools of several sessions on one runtime: all are registered together, and what is left again when one of
 //! them goes (PROTOCOL.md section 14).
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::delivery::{Delivery, Token};
+use super::modes::Modes;
 use super::registration::registration;
 use super::requests::Expect;
 use super::resync::mode_change;
@@ -11,6 +14,13 @@ use crate::protocol::Text;
 use crate::protocol::raw::RawObject;
 
 impl Engine {
+    /// Shows the modes of runtimes that sessions hold there; that of a new one before the answer is delivered.
+    #[must_use]
+    pub fn showing(mut self, modes: &Arc<Modes>) -> Self {
+        self.resync.memory.modes = Some(Arc::clone(modes));
+        self
+    }
+
     /// Sends a command that registers tools, with what it lacks, and waits for its answer.
     pub(super) fn register(
         &mut self,
@@ -64,8 +74,8 @@ impl Engine {
             self.ctx.send_own(mode_change(&place, &mode));
         }
         while let Some((place, registers)) = self.resync.left() {
-            let newest = self.resync.memory.newest;
-            if let Ok(command) = RawObject::parse(&registration(newest, &place, &registers.0)) {
+            let registration = registration(self.newest, &place, &registers.0);
+            if let Ok(command) = RawObject::parse(&registration) {
                 self.resync.register(place, command, registers, &mut self.ctx);
             }
         }

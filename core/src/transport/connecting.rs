@@ -132,6 +132,7 @@ impl<S: Sink> Driver<S> {
                 self.sockets = Some(Sockets::new(control, stream));
                 self.shared.connected(info, split, newest);
                 self.shared.give_up(None);
+                self.engine.know_version(newest);
                 self.engine.handle_connected(self.now(), split);
                 self.set_state(State::Open, None);
                 for token in self.connecting.take() {

@@ -135,7 +135,8 @@ impl<S: Sink> Driver<S> {
         wall: Wall,
     ) -> Self {
         let ids = Arc::clone(&shared.ids);
-        let mut engine = Engine::with_tools(ids, options.settle_pause, options.external_tools);
+        let mut engine = Engine::with_tools(ids, options.settle_pause, options.external_tools)
+            .showing(&shared.modes);
         if let Some(rules) = options.reconnect {
             engine = engine.reconnecting(rules, seed);
             if options.standby {

@@ -34,7 +34,13 @@ pub fn names(groups: &Value) -> Vec<&str> {
 
 impl Client {
     pub fn new() -> Self {
-        Self { lab: Lab::reconnecting(RULES), modes: Arc::default() }
+        Self::over(Lab::reconnecting(RULES))
+    }
+
+    pub fn over(mut lab: Lab) -> Self {
+        let modes = Arc::default();
+        lab.engine = lab.engine.showing(&modes);
+        Self { lab, modes }
     }
 
     pub fn place() -> (String, String) {
@@ -56,8 +62,6 @@ impl Client {
                 manual: false,
             },
             opening,
-            newest: None,
-            modes: Arc::clone(&self.modes),
         });
         self.lab.sent()
     }

@@ -1,12 +1,9 @@
 //! Sessions that are being opened: what a session does not say stays as it is in the runtime there is, and what it has
 //! said goes again where nobody gets it.
 
-use std::sync::Arc;
-
 use super::layers::NONE;
 use super::{Memory, Place, Registered, TOOLS, scope_of, started_by};
 use crate::engine::delivery::Token;
-use crate::engine::modes::Modes;
 use crate::protocol::Text;
 use crate::protocol::raw::RawObject;
 
@@ -68,11 +65,6 @@ impl Opening {
 }
 
 impl Memory {
-    /// Where the modes of runtimes that sessions hold are shown.
-    pub(crate) fn show_modes(&mut self, modes: &Arc<Modes>) {
-        self.modes.get_or_insert_with(|| Arc::clone(modes));
-    }
-
     /// Completes the `runtime_start` of a session, which is noted: with a mode, unless the runtime there is has one, and
     /// with the tools that others have registered for it.
     pub(crate) fn complete_opening(&mut self, token: Token, text: &Text) -> Text {
