@@ -60,6 +60,14 @@ impl Approval {
     pub(crate) fn is_asked(&self) -> bool {
         self.is_open() && self.asked.is_some()
     }
+
+    /// Nobody is asked any more, and what whoever was still answers reaches nobody.
+    pub(crate) fn withdraw(&mut self, ctx: &mut Context) {
+        if let Some(asked) = self.asked.take() {
+            ctx.approvers.take(asked.ask);
+            ctx.deliveries.push_back(asked.over(None));
+        }
+    }
 }
 
 /// A question that a handler works on.
@@ -400,10 +408,7 @@ impl Runtime {
         {
             open.said = Some((input, behavior));
             // Nobody else has to.
-            if let Some(asked) = open.asked.take() {
-                ctx.approvers.take(asked.ask);
-                ctx.deliveries.push_back(asked.over(None));
-            }
+            open.withdraw(ctx);
             self.ask_next(ctx);
         }
     }
@@ -459,11 +464,10 @@ impl Runtime {
 
     /// A handler has gone with its turn: what it was asked may be asked of others.
     pub(crate) fn approver_gone(&mut self, token: Token, ctx: &mut Context) {
-        for approval in self.approvals.iter_mut().filter(|approval| approval.is_open()) {
-            if let Some(asked) = approval.asked.take_if(|asked| asked.token == token) {
-                ctx.approvers.take(asked.ask);
-                ctx.deliveries.push_back(asked.over(None));
-            }
+        let its =
+            |open: &Approval| open.is_open() && open.asked.is_some_and(|it| it.token == token);
+        for approval in self.approvals.iter_mut().filter(|approval| its(approval)) {
+            approval.withdraw(ctx);
         }
     }
 

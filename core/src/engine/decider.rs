@@ -23,9 +23,7 @@ impl Runtime {
     /// answer.
     pub(crate) fn decider(&self, approval: &Approval, ctx: &Context) -> Option<Decider> {
         let owners = self.owners(approval);
-        // A turn that is being stopped takes the question with it.
-        let stops = |turn: &Turn| turn.stop.as_ref().is_some_and(Stop::is_meant);
-        if self.those(&owners).any(stops) {
+        if self.is_stopped(&owners) {
             return None;
         }
         let handler = || ctx.approvers.of(self).map(Decider::Handler);
@@ -37,6 +35,22 @@ impl Runtime {
         };
         let said = self.said_by(&owners, approval).or_else(handler);
         said.or_else(|| without(&owners)).or_else(behind)
+    }
+
+    /// A turn that is being stopped takes its questions with it.
+    fn is_stopped(&self, owners: &[Token]) -> bool {
+        self.those(owners).any(|turn| turn.stop.as_ref().is_some_and(Stop::is_meant))
+    }
+
+    /// Whoever works on such a question need not answer it any more: a permission that is given behind the abort might
+    /// count all the same.
+    pub(crate) fn withdraw_stopped(&mut self, ctx: &mut Context) {
+        for index in 0..self.approvals.len() {
+            let approval = &self.approvals[index];
+            if approval.is_asked() && self.is_stopped(&self.owners(approval)) {
+                self.approvals[index].withdraw(ctx);
+            }
+        }
     }
 
     /// The turns that a question keeps from their end.

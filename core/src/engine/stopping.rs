@@ -114,6 +114,7 @@ impl Runtime {
         turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
+        self.withdraw_stopped(ctx);
     }
 
     /// Lets a turn go on that nobody waits for any more. An input that was not sent yet is sent all the same.
