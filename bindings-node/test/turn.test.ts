@@ -257,6 +257,7 @@ it("throws at once what is wrong with it, and rejects with what is not to be had
       /^approvals: expected "pause", "wait", "deny", "ask_or_deny" or "raise", got "ask"/,
     ],
     [{ approvals: "return" }, /^approvals: /],
+    [{ approvals: () => {} }, /; `onApproval` takes functions$/],
     [{ onApproval: "yes" }, /^onApproval: expected a function, got "yes"/],
     [{ onApproval: () => {}, approvals: "deny" }, /^onApproval: cannot be used together/],
     [{ toolTimeoutMs: 0 }, /^toolTimeoutMs: /],

@@ -351,7 +351,8 @@ export const TURN_NAMES: NamesOf<RunTurnOptions> = {
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {
   if (approvals !== undefined && !APPROVALS.includes(approvals)) {
     const expected = '"pause", "wait", "deny", "ask_or_deny" or "raise"';
-    throw new InvalidOption(`approvals: expected ${expected}, got ${show(approvals)}`);
+    const hint = typeof approvals === "function" ? "; `onApproval` takes functions" : "";
+    throw new InvalidOption(`approvals: expected ${expected}, got ${show(approvals)}${hint}`);
   }
   if (onApproval === undefined) return approvals;
   if (typeof onApproval !== "function") {

@@ -198,3 +198,12 @@ async def test_tools_that_are_not_several(mock: MockServer, tools: Any) -> None:
     async with letta.connect(mock.url) as client:
         with pytest.raises(letta.InvalidOption, match=r"^tools: expected several functions, got"):
             client.session(agent_id="a", tools=tools)
+
+
+async def test_no_tools_can_be_said_with_none(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        async with client.session(agent_id="a", tools=None) as session:
+            assert session.agent_id == "a"
+        batch = await letta.map(client, ["x"], agents=["a"], tools=None)
+        assert len(batch.results) == 1
+    assert not any("external_tools" in frame for frame in mock.received)

@@ -187,8 +187,9 @@ class _Mapping:
         turns = {name: value for name, value in settings.items() if name not in _STARTS}
         self._settings = checked("map", turns, (*_STARTS, *_OWN_OPTIONS))
         # They count for every prompt, and a generator gives its items once.
-        if "tools" in settings:
-            self._start["tools"] = ToolSet(settings["tools"])
+        tools = settings.get("tools")
+        if tools is not None:
+            self._start["tools"] = ToolSet(tools)
         # They are most likely the same for all.
         for agent in dict.fromkeys(agents):
             client.session(agent_id=agent, **self._start).check()

@@ -241,7 +241,7 @@ class AppServerClient(Commands):
         create_conversation: Mapping[str, Any] | None = None,
         mode: letta.PermissionMode | None = None,
         cwd: str | os.PathLike[str] | None = None,
-        tools: Iterable[letta.Tool[..., Any] | Callable[..., Any]] = (),
+        tools: Iterable[letta.Tool[..., Any] | Callable[..., Any]] | None = None,
         fields: Mapping[str, Any] | None = None,
         check: bool | None = None,
         **settings: Unpack[letta.TurnSettings],

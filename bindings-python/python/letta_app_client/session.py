@@ -88,7 +88,7 @@ class MapSettings(TurnSettings, total=False):
 
     mode: PermissionMode
     cwd: str | os.PathLike[str] | None
-    tools: Iterable[Tool[..., Any] | Callable[..., Any]]
+    tools: Iterable[Tool[..., Any] | Callable[..., Any]] | None
     create_conversation: Mapping[str, Any]
     fields: Mapping[str, Any]
 
@@ -531,7 +531,7 @@ class Opening(Pending[Session]):
         client: letta.AppServerClient,
         start: Mapping[str, Any],
         cwd: str | os.PathLike[str] | None,
-        tools: Iterable[Tool[..., Any] | Callable[..., Any]],
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]] | None,
         settings: TurnSettings,
         *,
         check: bool | None,
@@ -540,7 +540,7 @@ class Opening(Pending[Session]):
         self._client = client
         self._start = start
         self._cwd = None if cwd is None else absolute(cwd)
-        self._tools = ToolSet(tools)
+        self._tools = ToolSet(() if tools is None else tools)
         self._settings = checked("AppServerClient.session", settings, _OWN_OPTIONS)
         self._check = None if check is None else expect_check(check, otherwise=check)
 
