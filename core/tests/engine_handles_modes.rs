@@ -112,11 +112,15 @@ fn the_mode_is_sent_again_where_a_start_was_overtaken() {
     client.open(1, &json!({ "mode": "unrestricted" }));
     client.lab.command(Command::Cancel { token: 1 });
     assert_eq!(client.session(2, &json!({}))["mode"], "standard");
-    // The server may have done it last.
-    client.answer(1, true);
-    let sent = client.lab.sent();
-    assert_eq!((sent.len(), &sent[0]["type"]), (1, &json!("change_device_state")));
-    assert_eq!(sent[0]["payload"], json!({ "mode": "standard" }));
+    // The server may have done it last, or do it still.
+    for answered in [false, true] {
+        if answered {
+            client.answer(1, true);
+        }
+        let sent = client.lab.sent();
+        assert_eq!((sent.len(), &sent[0]["type"]), (1, &json!("change_device_state")));
+        assert_eq!(sent[0]["payload"], json!({ "mode": "standard" }));
+    }
     assert_eq!(mode_of(&client).as_deref(), Some("standard"));
 }
 
@@ -131,41 +135,49 @@ fn the_mode_is_sent_again_where_it_was_changed_while_the_conversation_came_back(
 }
 
 #[test]
-fn a_mode_that_is_taken_back_does_not_undo_a_later_one() {
-    // By a session that is opened meanwhile.
+fn where_one_that_was_opened_before_names_a_mode_that_counts_once_it_is_there() {
+    for (refused, first) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
+        let mut client = Client::new();
+        client.open(1, &json!({ "mode": "unrestricted" }));
+        // Whether anything comes of it nobody knows yet.
+        assert_eq!(client.open(2, &json!({}))["mode"], "standard");
+        for token in [first, 3 - first] {
+            client.answer(token, token == 2 || !refused);
+        }
+        client.hold(2, true);
+        let expected = if refused { "standard" } else { "unrestricted" };
+        assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": expected }));
+        assert_eq!(mode_of(&client).as_deref(), Some(expected));
+        assert_eq!(client.again()[0]["mode"], expected);
+    }
+}
+
+#[test]
+fn one_that_says_no_mode_undoes_none_that_was_asked_for() {
     let mut client = Client::new();
-    client.open(1, &json!({ "mode": "unrestricted" }));
-    assert_eq!(client.open(2, &json!({}))["mode"], "unrestricted");
-    client.open(3, &json!({ "mode": "strict" }));
-    client.lab.command(Command::Cancel { token: 1 });
-    assert_eq!(client.lab.sent(), [Value::Null; 0]);
+    client.open(1, &json!({}));
+    client.open(2, &json!({ "mode": "acceptEdits" }));
+    client.open(3, &json!({}));
+    client.answer(3, false);
+    client.answer(1, true);
+    client.hold(1, true);
+    assert_eq!(client.lab.sent(), [Value::Null; 0], "one of them is on its way");
     client.answer(2, true);
     client.hold(2, true);
-    client.answer(3, true);
-    client.hold(3, true);
-    assert_eq!(mode_of(&client).as_deref(), Some("strict"));
-    let sent = client.lab.sent();
-    assert!(sent.iter().all(|it| it["payload"] == json!({ "mode": "strict" })), "{sent:?}");
-    // And by a command.
-    let mut client = Client::new();
-    client.open(1, &json!({ "mode": "unrestricted" }));
-    client.open(2, &json!({}));
-    client.change_mode("acceptEdits");
-    client.answer(1, false);
-    client.answer(2, true);
-    client.hold(2, true);
+    assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "acceptEdits" }));
     assert_eq!(mode_of(&client).as_deref(), Some("acceptEdits"));
 }
 
 #[test]
-fn a_mode_is_taken_back_also_from_whoever_has_the_session_by_then() {
+fn one_that_is_given_up_leaves_the_others_their_mode() {
     let mut client = Client::new();
-    client.open(1, &json!({ "mode": "unrestricted" }));
-    client.session(2, &json!({}));
-    assert_eq!(mode_of(&client).as_deref(), Some("unrestricted"));
-    client.answer(1, false);
-    assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "standard" }));
-    assert_eq!(mode_of(&client).as_deref(), Some("standard"));
+    client.session(1, &json!({ "mode": "strict" }));
+    client.open(2, &json!({ "mode": "unrestricted" }));
+    client.lab.command(Command::Cancel { token: 2 });
+    assert_eq!(client.lab.sent(), [Value::Null; 0]);
+    client.answer(2, true);
+    assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "strict" }));
+    assert_eq!(mode_of(&client).as_deref(), Some("strict"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ enum Stage {
 struct World {
     lab: Lab,
     modes: Arc<Modes>,
-    /// Whether the server does what a start says when it answers it, and not when it gets it.
+    /// Whether the server registers the tools of a start when it answers it, and not when it gets it.
     late: bool,
     /// Sessions by token, and whether each has a tool.
     sessions: BTreeMap<u64, (Stage, bool)>,
@@ -68,6 +68,8 @@ struct World {
     /// What the server has.
     tools: BTreeSet<String>,
     mode: Option<String>,
+    /// The modes that were asked for, in order, each with the session that was opened with it, or none.
+    wanted: Vec<(u64, &'static str)>,
 }
 
 fn place() -> (String, String) {
@@ -98,6 +100,7 @@ impl World {
             refused: BTreeSet::new(),
             tools: BTreeSet::new(),
             mode: None,
+            wanted: Vec::new(),
         }
     }
 
@@ -128,19 +131,27 @@ impl World {
         let id = frame["request_id"].as_str().unwrap().to_owned();
         let token = id.strip_prefix("start-").map(|token| token.parse().unwrap());
         let refused = token.is_some_and(|token| self.refused.contains(&token));
-        if !refused && !self.late {
-            self.take(&frame);
+        let token = token.unwrap_or(0);
+        if !refused {
+            self.take(&frame, !self.late, !self.is_mode_late(token));
         }
         // What brings it back after a reconnect is of no session.
-        self.unanswered.push((token.unwrap_or(0), frame, refused));
+        self.unanswered.push((token, frame, refused));
     }
 
-    /// The server does what a start says.
-    fn take(&mut self, frame: &Value) {
-        if let Some(mode) = frame["mode"].as_str() {
+    /// It may take the mode of one start at once, and that of another when it answers.
+    fn is_mode_late(&self, token: u64) -> bool {
+        self.late != token.is_multiple_of(2)
+    }
+
+    /// The server does what a start says, or a part of it.
+    fn take(&mut self, frame: &Value, tools: bool, mode: bool) {
+        if let Some(mode) = frame["mode"].as_str().filter(|_| mode) {
             self.mode = Some(mode.to_owned());
         }
-        self.tools = names(&frame["external_tools"]);
+        if tools {
+            self.tools = names(&frame["external_tools"]);
+        }
     }
 
     fn answer(&mut self, index: usize) {
@@ -148,14 +159,15 @@ impl World {
             return;
         }
         let (token, frame, refused) = self.unanswered.remove(index % self.unanswered.len());
-        if self.late && !refused {
-            self.take(&frame);
+        if !refused {
+            self.take(&frame, self.late, self.is_mode_late(token));
         }
         if let Some((stage, _)) = self.sessions.get_mut(&token) {
             *stage = Stage::Answered;
         }
         if refused {
             self.sessions.remove(&token);
+            self.wanted.retain(|(of, _)| *of != token);
         }
         self.lab.receive(&json!({
             "type": "runtime_start_response", "request_id": frame["request_id"],
@@ -174,6 +186,7 @@ impl World {
         }
         if let Some(mode) = mode {
             start["mode"] = json!(MODES[mode]);
+            self.wanted.push((token, MODES[mode]));
         }
         if refused {
             self.refused.insert(token);
@@ -223,10 +236,14 @@ impl World {
             Step::Cancel(index) => {
                 if let Some(token) = self.one(|stage| stage != Stage::Held, index) {
                     self.sessions.remove(&token);
+                    // Whether its mode counts is up to the server: what was asked for before may be over.
+                    let its = self.wanted.iter().position(|(of, _)| *of == token);
+                    self.wanted.drain(..its.map_or(0, |index| index + 1));
                     self.lab.command(Command::Cancel { token });
                 }
             }
             Step::SetMode(mode) => {
+                self.wanted.push((0, MODES[mode]));
                 let payload = json!({ "mode": MODES[mode] });
                 let change = json!({ "type": "change_device_state", "runtime": scope(), "payload": payload });
                 let text = Text::from(change.to_string());
@@ -235,10 +252,16 @@ impl World {
             Step::Lose => self.lose(),
         }
         self.serve();
+        if self.sessions.is_empty() && !matches!(step, Step::SetMode(_)) {
+            self.wanted.clear();
+        }
     }
 
     fn lose(&mut self) {
         self.serve();
+        let sessions = &self.sessions;
+        let is_asked = |of: &u64| sessions.get(of).is_some_and(|(stage, _)| *stage == Stage::Asked);
+        self.wanted.retain(|(of, _)| !is_asked(of));
         self.sessions.retain(|_, (stage, _)| *stage != Stage::Asked);
         self.unanswered.clear();
         self.tools.clear();
@@ -268,6 +291,9 @@ impl World {
         assert_eq!(self.tools, wanted);
         assert!(self.mode.is_some());
         assert_eq!(self.modes.of(&place()), self.mode);
+        if let Some((_, wanted)) = self.wanted.last() {
+            assert_eq!(self.mode.as_deref(), Some(*wanted));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a client has had on its connection and the server forgets with it: runtimes started or
 //! subscribed to, and their external tools (PROTOCOL.md sections 7, 14 and 16).
 
+mod contest;
 mod layers;
 mod openings;
 mod settings;
@@ -18,7 +19,7 @@ use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::raw::RawObject;
 use layers::NONE;
-use openings::{Heir, Opening, registered};
+use openings::{Opening, registered};
 use settings::Settings;
 use tools::Tools;
 
@@ -98,6 +99,8 @@ struct Joined {
     settings: Settings,
     /// It was started on this connection.
     is_there: bool,
+    /// The mode with which it is brought back just now.
+    restoring: Option<String>,
     /// Its mode was sent on this connection, and the server may not have got it.
     is_mode_unsure: bool,
     /// The last `sync`.
@@ -111,6 +114,9 @@ struct Joined {
 struct Unanswered {
     order: u64,
     command: RawObject,
+    /// The runtime that it starts, and the mode with which it does.
+    place: Option<Place>,
+    mode: Option<String>,
     /// It is a session's, and has the tools of others as well: it replaces nothing.
     shared: bool,
 }
@@ -128,8 +134,8 @@ pub(crate) struct Memory {
     unanswered: HashMap<String, Unanswered>,
     /// Sessions that nobody has yet, by the `request_id` of their start.
     openings: HashMap<String, Opening>,
-    /// The latest that was given the mode of one of those.
-    heirs: HashMap<String, Heir>,
+    /// Runtimes of which commands with different modes were on their way at once.
+    contested: Vec<Place>,
     /// Runtimes whose mode is to be sent.
     corrected: Vec<Place>,
     /// Where the modes of runtimes are shown.
@@ -156,7 +162,6 @@ impl Memory {
             joined.released = false;
         }
         self.openings.remove(opening);
-        self.heirs.remove(opening);
         // Another one may have let go since it was started.
         self.tools.changed(place);
     }
@@ -190,6 +195,7 @@ impl Memory {
         if let Some(joined) = self.joined.get_mut(place).filter(|joined| joined.is_sessions) {
             (joined.released, joined.announced, joined.is_sessions) = (true, false, false);
             joined.is_mode_over = true;
+            self.contested.retain(|contested| contested != place);
             self.tools.clear(place);
         }
         if let Some(modes) = &self.modes {
@@ -255,13 +261,13 @@ impl Memory {
         match (is_known, kind) {
             (false, _) => self.tools.doubt(place),
             (true, TOOLS) => self.tools.has_updated(place, groups, *at),
-            (true, _) => {
-                self.tools.has(place, groups, *at);
-                if self.joined.get(place).is_some_and(|joined| joined.settings.is_mode_newer(*at)) {
-                    // The start had the one before.
-                    self.correct_mode(place);
-                }
+            (true, _) => self.tools.has(place, groups, *at),
+        }
+        if kind != TOOLS {
+            if let Some(joined) = self.joined.get_mut(place) {
+                joined.restoring = None;
             }
+            self.settle_mode(place);
         }
     }
 
@@ -278,7 +284,11 @@ impl Memory {
                     if let Some(place) = registered(&command).filter(|_| shared) {
                         self.tools.sent(&place, order);
                     }
-                    let unanswered = Unanswered { order, command, shared };
+                    let is_start = &*envelope.kind == "runtime_start";
+                    let place = started_by(&command).filter(|_| is_start);
+                    let mode = command.get_str("mode").filter(|_| is_start);
+                    self.contest(place.as_ref(), mode.as_deref());
+                    let unanswered = Unanswered { order, command, place, mode, shared };
                     self.unanswered.insert(id.to_owned(), unanswered);
                     self.forget_unanswered(waiting);
                 }
@@ -314,43 +324,14 @@ impl Memory {
 
     fn set(&mut self, place: &Place, payload: &RawObject) {
         self.clock += 1;
+        let mode = payload.get_str("mode");
+        self.contest(Some(place), mode.as_deref());
         let Some(joined) = self.joined.get_mut(place) else { return };
         joined.settings.set(payload, self.clock);
-        if let Some(mode) = payload.get_str("mode") {
+        if let Some(mode) = mode {
             (joined.is_mode_unsure, joined.is_mode_over) = (true, false);
             self.mode_is(place, &mode);
         }
-    }
-
-    /// A runtime whose mode is to be sent, and the mode. Where a start that names a later one is on its way, that comes
-    /// first.
-    pub(crate) fn next_corrected(&mut self) -> Option<(Place, String)> {
-        loop {
-            let index = self.corrected.iter().position(|place| !self.is_mode_coming(place))?;
-            let place = self.corrected.swap_remove(index);
-            self.clock += 1;
-            // It may be forgotten by now.
-            let Some(joined) = self.joined.get_mut(&place) else { continue };
-            let Some(mode) = joined.settings.mode() else { continue };
-            joined.settings.set_mode(&mode, self.clock);
-            joined.is_mode_unsure = true;
-            return Some((place, mode));
-        }
-    }
-
-    /// What the server has done last nobody knows, so the mode is to be sent.
-    fn correct_mode(&mut self, place: &Place) {
-        if !self.corrected.contains(place) {
-            self.corrected.push(place.clone());
-        }
-    }
-
-    fn is_mode_coming(&self, place: &Place) -> bool {
-        let is_old = |at| self.joined.get(place).is_some_and(|it| it.settings.is_mode_newer(at));
-        self.unanswered.iter().any(|(id, it)| {
-            let is_later = it.command.get("mode").is_some() && !is_old(it.order);
-            is_later && started_by(&it.command).as_ref() == Some(place) && !self.is_given_up(id)
-        })
     }
 
     /// The mode of a runtime, as far as it is known.
@@ -370,29 +351,25 @@ impl Memory {
         if !matches!(kind, "runtime_start_response" | "runtime_external_tools_update_response") {
             return;
         }
-        let Some(Unanswered { order, command, shared }) = self.unanswered.remove(id) else {
-            return;
-        };
+        let Some(asked) = self.unanswered.remove(id) else { return };
+        let place = asked.place.clone();
         if is_refusal(kind, text) {
             self.end_opening(id);
         } else if kind == "runtime_external_tools_update_response" {
-            self.updated(&command, order, shared);
+            self.updated(&asked.command, asked.order, asked.shared);
         } else if let Some(scope) = runtime {
-            self.started(id, &place_of(scope), order, command, shared);
+            self.started(id, &place_of(scope), asked);
         } else {
             self.end_opening(id);
+        }
+        if let Some(place) = place {
+            self.settle_mode(&place);
         }
     }
 
     /// A runtime was started: from now on it is this conversation that is to be started again.
-    fn started(
-        &mut self,
-        id: &str,
-        place: &Place,
-        order: u64,
-        mut command: RawObject,
-        shared: bool,
-    ) {
+    fn started(&mut self, id: &str, place: &Place, asked: Unanswered) {
+        let Unanswered { order, mut command, mode: named, shared, .. } = asked;
         for field in ["request_id", "create_agent", "create_conversation"] {
             command.remove(field);
         }
@@ -404,12 +381,22 @@ impl Memory {
         let preserved = command.get("preserve_skill_sources") == Some("true");
         let known = self.joined.get(place).is_some_and(|known| !known.released);
         let news = !known && !self.holders.contains_key(place);
-        let given_up = self.is_given_up(id);
+        let (given_up, is_implied) = (self.is_given_up(id), self.is_mode_implied(id));
         let released = news && given_up || preserved && self.let_go(place);
         let entry = self.entry(place.clone());
-        let named = command.get_str("mode");
         let is_newer = entry.settings.is_mode_newer(order);
-        entry.settings.take(&mut command, order);
+        if entry.is_mode_over && named.is_some() {
+            entry.settings.forget_mode();
+            entry.is_mode_over = false;
+        }
+        // A mode that the client has put in says only what there is where nobody has asked for one. Where whoever asked
+        // has gone, others keep theirs.
+        let is_known = entry.settings.mode().is_some();
+        let counts = if is_implied { !is_known } else { !given_up || news };
+        entry.settings.take(&mut command, order, counts);
+        if is_implied && counts {
+            entry.settings.any_mode_counts();
+        }
         if let Some(before) = entry.start.as_ref().filter(|_| preserved) {
             keep(before, &mut command);
         }
@@ -419,12 +406,11 @@ impl Memory {
         entry.refusals = 0;
         // Unless it has changed since.
         entry.is_mode_unsure &= is_newer;
-        entry.is_mode_over &= is_newer || named.is_none();
         entry.is_mode_over |= news && given_up;
         entry.released = released;
         entry.is_sessions |= news && shared;
-        if is_newer && named.is_some() && named != mode {
-            self.correct_mode(place);
+        if given_up && !news && named.is_some() && named != mode {
+            self.doubt_mode(place);
         }
         if !shared {
             self.tools.replace(place, &tools, order);
@@ -453,9 +439,11 @@ impl Memory {
 
     /// The connection is gone: what was not answered never will be.
     pub(crate) fn cut(&mut self) {
-        self.joined.values_mut().for_each(|joined| joined.is_there = false);
-        for Unanswered { command, .. } in std::mem::take(&mut self.unanswered).into_values() {
-            let place = started_by(&command).filter(|_| command.get("mode").is_some());
+        for joined in self.joined.values_mut() {
+            (joined.is_there, joined.restoring) = (false, None);
+        }
+        for Unanswered { place, mode, .. } in std::mem::take(&mut self.unanswered).into_values() {
+            let place = place.filter(|_| mode.is_some());
             if let Some(joined) = place.and_then(|place| self.joined.get_mut(&place)) {
                 joined.is_mode_unsure = true;
             }
@@ -465,6 +453,7 @@ impl Memory {
             self.end_opening(&id);
         }
         // What comes back has its mode with it.
+        self.contested.clear();
         self.corrected.clear();
         self.tools.cut();
     }
@@ -522,6 +511,11 @@ impl Memory {
             Part::Start => {
                 let mut start = start?.clone();
                 joined?.settings.give(&mut start);
+                let mode = start.get_str("mode");
+                self.contest(Some(place), mode.as_deref());
+                if let Some(joined) = self.joined.get_mut(place) {
+                    joined.restoring = mode;
+                }
                 let tools = self.tools.sent(place, self.clock);
                 if tools != NONE {
                     start.set("external_tools", tools.clone()).ok()?;

@@ -21,15 +21,9 @@ pub(super) struct Opening {
     groups: String,
     /// Its start registers what is registered already, whatever becomes of it.
     changes_nothing: bool,
+    /// Its mode is of the client, for it has said none.
+    is_mode_implied: bool,
     stage: Stage,
-}
-
-/// A session that says no mode, and has been given that of another one that was being opened.
-#[derive(Debug)]
-pub(super) struct Heir {
-    order: u64,
-    /// The mode that it would have got without that one.
-    own: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +68,9 @@ impl Memory {
         let groups = command.get("external_tools").unwrap_or(NONE).to_owned();
         self.clock += 1;
         let order = self.clock;
-        // One for its mode, where that is taken back.
-        self.clock += 1;
         let says_none = command.get("mode").is_none();
-        let mode = if says_none { self.mode_for(place.as_ref(), order) } else { None };
+        let mode = if says_none { self.mode_for(place.as_ref()) } else { None };
+        let is_mode_implied = mode.is_some();
         let mut changes_nothing = false;
         let all = place.as_ref().map(|place| {
             self.tools.add(place, &id, &groups, order);
@@ -94,7 +87,8 @@ impl Memory {
             command.set("external_tools", all).unwrap_or_default();
         }
         let stage = Stage::Asked;
-        let opening = Opening { token, order, place, groups, changes_nothing, stage };
+        let opening =
+            Opening { token, order, place, groups, changes_nothing, is_mode_implied, stage };
         self.openings.insert(id, opening);
         if is_changed { Text::from(command.to_text()) } else { text.clone() }
     }
@@ -126,53 +120,24 @@ impl Memory {
     }
 
     /// The openings of a runtime whose answer somebody waits for.
-    pub(super) fn asked<'a>(
-        &'a self,
-        place: &'a Place,
-    ) -> impl Iterator<Item = (&'a String, &'a Opening)> {
+    fn asked<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = (&'a String, &'a Opening)> {
         let openings = self.openings.iter();
         openings.filter(move |(_, it)| it.stage == Stage::Asked && it.is_of(place))
     }
 
-    /// The mode for a session that says none. None where the runtime there is has one, which stays; else one with which
-    /// it is started just now, the one it had, or that of a new runtime.
-    fn mode_for(&mut self, place: Option<&Place>, order: u64) -> Option<String> {
-        let Some(place) = place else { return Some(MODE.to_owned()) };
-        let known = self.joined.get(place).filter(|known| !known.is_mode_over);
-        if known.is_some_and(|known| known.is_there && known.settings.mode().is_some()) {
-            return None;
-        }
-        let is_changed = |since: u64| known.is_some_and(|it| it.settings.is_mode_newer(since));
-        let latest = self.asked(place).max_by_key(|(_, opening)| opening.order);
-        let latest = latest.filter(|(_, opening)| !is_changed(opening.order));
-        let latest = latest.and_then(|(id, _)| {
-            Some((self.unanswered.get(id)?.command.get_str("mode")?, id.clone()))
-        });
-        let own = self.mode_before(place);
-        let Some((mode, id)) = latest else { return Some(own) };
-        self.heirs.insert(id, Heir { order, own });
-        Some(mode)
+    /// The mode for a session that says none. None where the runtime there is has one, which stays; else the one it had,
+    /// or that of a new runtime.
+    fn mode_for(&self, place: Option<&Place>) -> Option<String> {
+        let known = place.and_then(|place| self.joined.get(place));
+        let known = known.filter(|known| !known.is_mode_over);
+        let mode = known.and_then(|known| known.settings.mode());
+        let stays = mode.is_some() && known.is_some_and(|known| known.is_there);
+        (!stays).then(|| mode.unwrap_or_else(|| MODE.to_owned()))
     }
 
-    /// The mode that a runtime had before it is started just now.
-    fn mode_before(&self, place: &Place) -> String {
-        let known = self.joined.get(place).filter(|known| !known.is_mode_over);
-        known.and_then(|known| known.settings.mode()).unwrap_or_else(|| MODE.to_owned())
-    }
-
-    /// Nothing comes of an opening: whoever was given its mode, which nobody else has asked for, gets its own.
-    fn take_mode_back(&mut self, id: &str, place: &Place) {
-        let Some(Heir { order, own }) = self.heirs.remove(id) else { return };
-        let is_new = self.joined.get(place).is_none_or(|known| known.released);
-        let entry = self.entry(place.clone());
-        entry.is_sessions |= is_new;
-        if entry.settings.is_mode_newer(order) {
-            return;
-        }
-        entry.settings.set_mode(&own, order + 1);
-        (entry.is_mode_unsure, entry.is_mode_over) = (true, false);
-        self.mode_is(place, &own);
-        self.correct_mode(place);
+    /// Whether the client has put in the mode of a session's start.
+    pub(super) fn is_mode_implied(&self, id: &str) -> bool {
+        self.openings.get(id).is_some_and(|opening| opening.is_mode_implied)
     }
 
     pub(super) fn is_given_up(&self, id: &str) -> bool {
@@ -240,7 +205,6 @@ impl Memory {
     pub(super) fn end_opening(&mut self, id: &str) {
         self.take_back(id);
         self.openings.remove(id);
-        self.heirs.remove(id);
     }
 
     fn take_back(&mut self, id: &str) {
@@ -252,10 +216,8 @@ impl Memory {
             self.tools.doubt(&place);
         }
         self.tools.take_back(&place, id);
-        if self.is_held(&place) {
-            self.take_mode_back(id, &place);
-        }
         self.left_by(&place);
+        self.settle_mode(&place);
     }
 
     /// A runtime whose tools are not those that the server has, and all of them. `is_elsewhere`: they come with another

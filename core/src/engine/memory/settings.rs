@@ -1,8 +1,6 @@
 //! What a start sets of a runtime, later commands change, and a further start without it leaves as it is (PROTOCOL.md
 //! sections 8 and 16).
 
-use serde_json::json;
-
 use crate::protocol::raw::RawObject;
 
 const FIELDS: [&str; 2] = ["mode", "cwd"];
@@ -29,9 +27,13 @@ impl Settings {
         self.0[0].at > than
     }
 
-    /// The mode is, or was, to be another one.
-    pub(super) fn set_mode(&mut self, mode: &str, at: u64) {
-        self.0[0] = Setting { value: Some(json!(mode).to_string()), at };
+    pub(super) fn forget_mode(&mut self) {
+        self.0[0] = Setting::default();
+    }
+
+    /// Nobody has asked for the mode there is: one that somebody asks for counts instead, whenever that was sent.
+    pub(super) fn any_mode_counts(&mut self) {
+        self.0[0].at = 0;
     }
 
     /// A later command changes what it names.
@@ -43,11 +45,12 @@ impl Settings {
         }
     }
 
-    /// Takes what a start that was sent at a time has set out of it. Its answer may come behind that of what was sent
-    /// later.
-    pub(super) fn take(&mut self, start: &mut RawObject, at: u64) {
-        for (field, setting) in FIELDS.iter().zip(&mut self.0) {
-            if let Some(value) = start.get(field).filter(|_| setting.at <= at) {
+    /// Takes what a start that was sent at a time has set out of it, and its mode only where that counts. Its answer may
+    /// come behind that of what was sent later.
+    pub(super) fn take(&mut self, start: &mut RawObject, at: u64, mode_counts: bool) {
+        for (index, (field, setting)) in FIELDS.iter().zip(&mut self.0).enumerate() {
+            let counts = setting.at <= at && (index > 0 || mode_counts);
+            if let Some(value) = start.get(field).filter(|_| counts) {
                 *setting = Setting { value: Some(value.to_owned()), at };
             }
             start.remove(field);
