@@ -214,7 +214,7 @@ class AppServerClient(Face):
     def next_request_id(self, prefix: str='request') -> str:
         """Returns an id that no other request of this client has."""
 
-    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode | None=None, cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
+    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode | None=None, cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]] | None=None, fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
         """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = client.session(agent_id="agent-123")``, or with ``with``, which
