@@ -313,21 +313,15 @@ impl Memory {
 
     /// A later mode or directory replaces the one a runtime was started with, or is started with just now.
     fn changed(&mut self, place: &Place, text: &Text) {
-        self.entry(place.clone());
-        let payload = RawObject::parse(text)
-            .ok()
-            .and_then(|command| RawObject::parse(command.get("payload")?).ok());
-        if let Some(payload) = payload {
-            self.set(place, &payload);
-        }
-    }
-
-    fn set(&mut self, place: &Place, payload: &RawObject) {
-        self.clock += 1;
-        let mode = payload.get_str("mode");
+        let command = RawObject::parse(text).ok();
+        let payload = command.and_then(|it| RawObject::parse(it.get("payload")?).ok());
+        let mode = payload.as_ref().and_then(|payload| payload.get_str("mode"));
         self.contest(Some(place), mode.as_deref());
-        let Some(joined) = self.joined.get_mut(place) else { return };
-        joined.settings.set(payload, self.clock);
+        let joined = self.entry(place.clone());
+        if let Some(payload) = payload {
+            // That is just now.
+            joined.settings.set(&payload, joined.used);
+        }
         if let Some(mode) = mode {
             (joined.is_mode_unsure, joined.is_mode_over) = (true, false);
             self.mode_is(place, &mode);

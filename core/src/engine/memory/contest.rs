@@ -1,5 +1,5 @@
 //! Commands with different modes for one runtime that are on their way at once. The server does what it is sent side by
-//! side (PROTOCOL.md section 4), so which mode it has then nobody knows: it is said once more when all are answered.
+//! side (PROTOCOL.md section 5), so which mode it has then nobody knows: it is said once more when all are answered.
 
 use super::{Memory, Place};
 

@@ -48,8 +48,8 @@ impl Settings {
     /// Takes what a start that was sent at a time has set out of it, and its mode only where that counts. Its answer may
     /// come behind that of what was sent later.
     pub(super) fn take(&mut self, start: &mut RawObject, at: u64, mode_counts: bool) {
-        for (index, (field, setting)) in FIELDS.iter().zip(&mut self.0).enumerate() {
-            let counts = setting.at <= at && (index > 0 || mode_counts);
+        for (field, setting) in FIELDS.iter().zip(&mut self.0) {
+            let counts = setting.at <= at && (mode_counts || *field != "mode");
             if let Some(value) = start.get(field).filter(|_| counts) {
                 *setting = Setting { value: Some(value.to_owned()), at };
             }
