@@ -1,10 +1,11 @@
 //! One task per client: it owns the sockets and the engine, and is the only one who touches them.
 
-use std::future::{pending, ready};
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Wall};
@@ -203,7 +204,8 @@ impl<S: Sink> Driver<S> {
             wake = wake(&mut self.sockets) => Happened::Wake(wake),
             event = self.standby.next() => Happened::Standby(event),
             outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
-            () = ready(()), if is_sockets_turn => Happened::Time,
+            // What the sockets have is known once the runtime has looked.
+            () = yield_now(), if is_sockets_turn => Happened::Time,
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 Happened::Time
             }
@@ -213,7 +215,6 @@ impl<S: Sink> Driver<S> {
         let mut is_full = false;
         match happened {
             Happened::Op(op) => {
-                self.full_bursts = 0;
                 let goes_on = self.handle_ops(op);
                 if let Some(leaving) = self.leaving.take() {
                     Box::pin(self.leave(leaving)).await;

@@ -5,6 +5,7 @@ use std::sync::mpsc::{TryRecvError, channel};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{advance, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -67,6 +68,15 @@ async fn world_of(options: ConnectOptions, split: bool) -> World {
     } else {
         (None, None)
     };
+    let (ops, seen, wall, shared) = start(control, stream, options).await;
+    World { ops, seen, wall, control: control_end, stream: stream_end, shared }
+}
+
+type Started = (OpSender, UnboundedReceiver<Delivery>, Arc<Mutex<SystemTime>>, Arc<Shared>);
+
+/// A driver over these sockets.
+async fn start(control: Socket, stream: Option<Socket>, options: ConnectOptions) -> Started {
+    let split = stream.is_some();
     let start = Instant::now();
     let wall = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + 20_000 * DAY));
     let shows = Arc::clone(&wall);
@@ -81,7 +91,7 @@ async fn world_of(options: ConnectOptions, split: bool) -> World {
     driver.attempted(Ok(Connected { control, stream, info: None, split, newest: None }));
     tokio::spawn(async move { driver.run().await });
     assert!(matches!(seen.recv().await, Some(Delivery::State { state: State::Open, .. })));
-    World { ops, seen, wall, control: control_end, stream: stream_end, shared }
+    (ops, seen, wall, shared)
 }
 
 impl World {
@@ -363,6 +373,30 @@ async fn the_sockets_are_read_and_written_between_many_commands() {
     assert!(matches!(seen.recv().await, Some(Delivery::Message { .. })));
     assert!(matches!(seen.recv().await, Some(Delivery::Done { token: 5 })));
     assert!(matches!(control.next().await, Some(Ok(Message::Text(_)))));
+}
+
+/// The same where it depends on the operating system what comes, and nothing is written.
+#[tokio::test]
+async fn what_a_socket_gets_meanwhile_is_seen_between_many_commands() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut theirs, _) = listener.accept().unwrap();
+    let control = Socket::new(Box::new(ours), Vec::new(), Channel::Control, &options());
+    let (ops, mut seen, ..) = start(control, None, options()).await;
+    for _ in 0..40 * OPS_AT_ONCE {
+        let runtime = ("a".to_owned(), "c".to_owned());
+        let command = Command::HoldRuntime { runtime, opening: String::new(), held: false };
+        assert!(ops.hold(Op::Command(Box::new(command))));
+    }
+    assert!(ops.hold(Op::Connect { token: 5 }));
+    // The driver has looked, and found nothing.
+    tokio::task::yield_now().await;
+    let text = br#"{"type":"first"}"#;
+    std::io::Write::write_all(&mut theirs, &[&[0x81, text.len() as u8], &text[..]].concat())
+        .unwrap();
+    ops.flush();
+    assert!(matches!(seen.recv().await, Some(Delivery::Message { .. })));
+    assert!(matches!(seen.recv().await, Some(Delivery::Done { token: 5 })));
 }
 
 /// Closes, and says how much has never left by then.
