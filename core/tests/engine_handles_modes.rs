@@ -7,6 +7,7 @@
 mod sessions;
 mod support;
 
+use letta_app_client::TurnOptions;
 use letta_app_client::engine::{Command, Delivery};
 use letta_app_client::protocol::Text;
 use serde_json::{Value, json};
@@ -176,6 +177,52 @@ fn one_that_is_given_up_leaves_the_others_their_mode() {
     client.lab.command(Command::Cancel { token: 2 });
     assert_eq!(client.lab.sent(), [Value::Null; 0]);
     client.answer(2, true);
+    assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "strict" }));
+    assert_eq!(mode_of(&client).as_deref(), Some("strict"));
+}
+
+#[test]
+fn one_that_was_there_and_that_nobody_has_got_leaves_the_others_their_mode() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "mode": "strict" }));
+    client.open(2, &json!({ "mode": "unrestricted" }));
+    client.answer(2, true);
+    client.lab.command(Command::Cancel { token: 2 });
+    assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "strict" }));
+    assert_eq!(mode_of(&client).as_deref(), Some("strict"));
+}
+
+#[test]
+fn a_restore_that_is_answered_when_nobody_waits_for_it_does_not_change_the_mode() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "mode": "unrestricted", "external_tools": tools(&["x"]) }));
+    let again = client.again();
+    client.lab.pass(31.0);
+    client.lab.sent();
+    client.session(2, &json!({ "mode": "strict", "external_tools": tools(&["y"]) }));
+    client.lab.sent();
+    client.restored(&again);
+    let sent = client.lab.sent();
+    assert_eq!(sent[0]["payload"], json!({ "mode": "strict" }));
+    assert_eq!(names(&sent[1]["updates"][0]["external_tools"]), ["x", "y"]);
+    assert_eq!(mode_of(&client).as_deref(), Some("strict"));
+}
+
+#[test]
+fn a_mode_that_was_held_back_counts_where_the_later_start_comes_to_nothing() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "mode": "standard" }));
+    client.lab.turn(50, "i1", TurnOptions::default());
+    client.lab.accept(50, "started");
+    client.lab.run("r", &["m-i1"]);
+    client.lab.finished(Some("r"), "completed");
+    client.lab.status("WAITING_ON_INPUT");
+    // The pause after a turn holds them back.
+    client.lab.turn(51, "i2", TurnOptions::default());
+    client.lab.sent();
+    client.change_mode("strict");
+    client.open(2, &json!({ "mode": "unrestricted" }));
+    client.answer(2, false);
     assert_eq!(client.lab.sent()[0]["payload"], json!({ "mode": "strict" }));
     assert_eq!(mode_of(&client).as_deref(), Some("strict"));
 }

@@ -23,13 +23,19 @@ const MODES: [&str; 3] = ["standard", "acceptEdits", "strict"];
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Open { tools: bool, mode: Option<usize>, refused: bool },
+    Open {
+        tools: bool,
+        mode: Option<usize>,
+        refused: bool,
+    },
     Answer(usize),
     Take(usize),
     Close(usize),
     Cancel(usize),
     SetMode(usize),
     Lose,
+    /// So long that what brings the conversation back counts as failed.
+    Silence,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -42,6 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..8_usize).prop_map(Step::Cancel),
         2 => (0..3_usize).prop_map(Step::SetMode),
         1 => Just(Step::Lose),
+        1 => Just(Step::Silence),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -250,6 +257,7 @@ impl World {
                 self.lab.command(Command::Send { text, runtime: Some(place()), settles: false });
             }
             Step::Lose => self.lose(),
+            Step::Silence => self.lab.pass(31.0),
         }
         self.serve();
         if self.sessions.is_empty() && !matches!(step, Step::SetMode(_)) {

@@ -76,19 +76,24 @@ impl HeldQueue {
         std::mem::take(self).list.into_iter().filter(|held| held.call.is_none())
     }
 
-    /// Puts others in the place of the commands that nobody waits for, or drops them.
-    pub(crate) fn edit(&mut self, edited: impl Fn(Text) -> Option<Text>) {
+    /// Puts others in the place of the commands that nobody waits for, or drops them. Says whether any was another then.
+    pub(crate) fn edit(&mut self, edited: impl Fn(Text) -> Option<Text>) -> bool {
         let mut list = std::mem::take(&mut self.list);
+        let mut any = false;
         for mut held in list.drain(..) {
             if held.call.is_none() {
+                let before = held.text.clone();
                 let Some(text) = edited(held.text) else {
                     self.others -= usize::from(!held.settles);
+                    any = true;
                     continue;
                 };
+                any |= *text != *before;
                 held.text = text;
             }
             self.list.push_back(held);
         }
+        any
     }
 
     /// Drops those that are meant. Says whether there were any.

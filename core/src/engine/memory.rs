@@ -264,8 +264,11 @@ impl Memory {
             (true, _) => self.tools.has(place, groups, *at),
         }
         if kind != TOOLS {
-            if let Some(joined) = self.joined.get_mut(place) {
-                joined.restoring = None;
+            let joined = self.joined.get_mut(place);
+            let mode = joined.and_then(|joined| joined.restoring.take());
+            if mode.is_none() && is_known {
+                // It is long given up, and may have been done after all that came since.
+                self.doubt_mode(place);
             }
             self.settle_mode(place);
         }
@@ -379,6 +382,7 @@ impl Memory {
         let released = news && given_up || preserved && self.let_go(place);
         let entry = self.entry(place.clone());
         let is_newer = entry.settings.is_mode_newer(order);
+        let before = entry.settings.said_mode();
         if entry.is_mode_over && named.is_some() {
             entry.settings.forget_mode();
             entry.is_mode_over = false;
@@ -403,6 +407,9 @@ impl Memory {
         entry.is_mode_over |= news && given_up;
         entry.released = released;
         entry.is_sessions |= news && shared;
+        if let Some(opening) = self.openings.get_mut(id) {
+            opening.mode_before = Some(before);
+        }
         if given_up && !news && named.is_some() && named != mode {
             self.doubt_mode(place);
         }

@@ -34,10 +34,7 @@ impl Engine {
         if !self.requests.contains(token) {
             return;
         }
-        if opening {
-            self.drop_held_mode(text);
-        }
-        let memory = &mut self.resync.memory;
+        let (memory, given) = (&mut self.resync.memory, text);
         let text = if opening {
             memory.complete_opening(token, text)
         } else {
@@ -54,6 +51,9 @@ impl Engine {
             return;
         }
         memory.sent(&text, self.requests.len(), true);
+        if opening {
+            self.drop_held_mode(token, given);
+        }
         self.ctx.deliveries.push_back(Delivery::Sent { text: text.clone() });
         self.ctx.transmit.push_back(text.into());
     }
@@ -82,15 +82,18 @@ impl Engine {
     }
 
     /// A session's start says which mode there is from now on: what was given before and has not left would change it
-    /// again.
-    fn drop_held_mode(&mut self, start: &Text) {
+    /// again. Where nothing comes of the start, that one counts after all.
+    fn drop_held_mode(&mut self, token: Token, start: &Text) {
         let Ok(start) = RawObject::parse(start) else { return };
         let place = start.get_str("agent_id").zip(start.get_str("conversation_id"));
         let Some((agent, conversation)) = place.filter(|_| start.get("mode").is_some()) else {
             return;
         };
         if self.runtimes.find(&agent, &conversation).is_some() {
-            self.runtimes.get(&agent, &conversation).held.edit(without_mode);
+            let held = &mut self.runtimes.get(&agent, &conversation).held;
+            if held.edit(without_mode) {
+                self.resync.memory.replaces_mode(token);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, Timer};
 use super::delivery::Delivery;
-use super::memory::{Lost, Memory, Part, Place, Registered, place_of};
+use super::memory::{Lost, Memory, Part, Place, REMEMBERED, Registered, place_of};
 use super::refusal::reason;
 use super::requests::is_refusal;
 use crate::error::{Error, ErrorKind};
@@ -50,6 +50,8 @@ pub(crate) struct Resync {
     restores: bool,
     waiting: VecDeque<Lost>,
     asked: HashMap<String, Asked>,
+    /// What was not answered in time and registers tools: runtime, type, and what is registered.
+    late: HashMap<String, (Place, String, Registered)>,
     /// How many commands of each runtime are not answered yet.
     missing: HashMap<Place, usize>,
     /// Runtimes that were at work when the connection was lost.
@@ -124,6 +126,7 @@ impl Resync {
     /// The connection was lost; these runtimes were at work.
     pub(crate) fn lost(&mut self, busy: impl Iterator<Item = Place>) {
         self.memory.cut();
+        self.late.clear();
         if !self.restores {
             return;
         }
@@ -199,7 +202,10 @@ impl Resync {
         text: &Text,
         ctx: &mut Context,
     ) -> Option<Place> {
-        let asked = self.asked.get(id)?;
+        let Some(asked) = self.asked.get(id) else {
+            self.answered_late(id, text);
+            return None;
+        };
         if kind.strip_suffix("_response") != Some(&asked.kind) {
             return None;
         }
@@ -228,10 +234,24 @@ impl Resync {
         }
         let asked = self.asked.remove(id)?;
         self.registered(&asked, false);
+        if let Some(registers) = asked.registers.clone()
+            && self.late.len() < REMEMBERED
+        {
+            self.late.insert(id.to_owned(), (asked.place.clone(), asked.kind.clone(), registers));
+        }
         let (kind, seconds) = (&asked.kind, PATIENCE.as_secs());
         let message = format!("no answer to `{kind}`{} within {seconds} s", asked.occasion());
         self.failed(&asked.place, Error::new(ErrorKind::RequestTimeout, message), ctx);
         self.done(asked, ctx)
+    }
+
+    /// A command may be answered of which it was told that it was not.
+    fn answered_late(&mut self, id: &str, text: &Text) {
+        if let Some((place, kind, by)) = self.late.remove(id)
+            && !is_refusal("", text)
+        {
+            self.memory.registered(&place, &kind, &by, true);
+        }
     }
 
     /// It is known, or not, that the server has the tools of a command.

@@ -2,6 +2,7 @@
 //! said goes again where nobody gets it.
 
 use super::layers::NONE;
+use super::settings::Setting;
 use super::{Memory, Place, Registered, TOOLS, scope_of, started_by};
 use crate::engine::delivery::Token;
 use crate::protocol::Text;
@@ -23,6 +24,10 @@ pub(super) struct Opening {
     changes_nothing: bool,
     /// Its mode is of the client, for it has said none.
     is_mode_implied: bool,
+    /// A mode that was given before does not leave because of it.
+    replaces_mode: bool,
+    /// What the runtime had before it was started with the session's.
+    pub(super) mode_before: Option<Setting>,
     stage: Stage,
 }
 
@@ -87,8 +92,17 @@ impl Memory {
             command.set("external_tools", all).unwrap_or_default();
         }
         let stage = Stage::Asked;
-        let opening =
-            Opening { token, order, place, groups, changes_nothing, is_mode_implied, stage };
+        let opening = Opening {
+            token,
+            order,
+            place,
+            groups,
+            changes_nothing,
+            is_mode_implied,
+            replaces_mode: false,
+            mode_before: None,
+            stage,
+        };
         self.openings.insert(id, opening);
         if is_changed { Text::from(command.to_text()) } else { text.clone() }
     }
@@ -192,6 +206,13 @@ impl Memory {
         }
     }
 
+    /// Because of the start of a session, a mode that was given before does not leave.
+    pub(crate) fn replaces_mode(&mut self, token: Token) {
+        if let Some(opening) = self.openings.values_mut().find(|it| it.token == token) {
+            opening.replaces_mode = true;
+        }
+    }
+
     /// A session's start was not sent after all.
     pub(crate) fn unsent(&mut self, token: Token) {
         let found = self.openings.iter_mut().find(|(_, opening)| opening.token == token);
@@ -207,15 +228,35 @@ impl Memory {
         self.openings.remove(id);
     }
 
+    /// A session that somebody has opened and nobody has got leaves the others the mode that they had.
+    fn give_mode_back(&mut self, place: &Place, order: u64, before: Option<Setting>) {
+        if !self.is_held(place) {
+            return;
+        }
+        let Some((joined, before)) = self.joined.get_mut(place).zip(before) else { return };
+        if joined.settings.take_mode_back(order, before) {
+            if let Some(mode) = joined.settings.mode() {
+                self.mode_is(place, &mode);
+            }
+            self.doubt_mode(place);
+        }
+    }
+
     fn take_back(&mut self, id: &str) {
         let Some(opening) = self.openings.get_mut(id) else { return };
         let doubtful = !opening.is_answered() && !opening.changes_nothing;
+        let (order, before) = (opening.order, opening.mode_before.take());
+        let replaces_mode = std::mem::take(&mut opening.replaces_mode);
         opening.stage = Stage::GivenUp;
         let Some(place) = opening.place.clone() else { return };
         if doubtful {
             self.tools.doubt(&place);
         }
         self.tools.take_back(&place, id);
+        self.give_mode_back(&place, order, before);
+        if replaces_mode {
+            self.doubt_mode(&place);
+        }
         self.left_by(&place);
         self.settle_mode(&place);
     }

@@ -5,8 +5,8 @@ use crate::protocol::raw::RawObject;
 
 const FIELDS: [&str; 2] = ["mode", "cwd"];
 
-#[derive(Debug, Default)]
-struct Setting {
+#[derive(Debug, Default, Clone)]
+pub(super) struct Setting {
     /// JSON text.
     value: Option<String>,
     /// When the command was sent.
@@ -20,6 +20,20 @@ pub(super) struct Settings([Setting; 2]);
 impl Settings {
     pub(super) fn mode(&self) -> Option<String> {
         serde_json::from_str(self.0[0].value.as_deref()?).ok()
+    }
+
+    /// What was last said of the mode.
+    pub(super) fn said_mode(&self) -> Setting {
+        self.0[0].clone()
+    }
+
+    /// What was said at a time is taken back: what was there before counts again. Says whether that was the last word.
+    pub(super) fn take_mode_back(&mut self, said_at: u64, before: Setting) -> bool {
+        let is_last = self.0[0].at == said_at && before.value.is_some();
+        if is_last {
+            self.0[0] = before;
+        }
+        is_last
     }
 
     /// Whether the mode counts as sent after something else.
