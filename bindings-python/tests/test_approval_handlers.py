@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextvars
 import copy
 import logging
@@ -20,6 +21,7 @@ from letta_app_client.testing import MockServer, script
 from tests.helpers import frame_seen, message, start
 
 pytestmark = pytest.mark.anyio
+GROUP: Any = getattr(builtins, "ExceptionGroup", None)
 ASKING = script.call("Bash", {"command": "ls"}, needs_approval=True, result="a.py")
 TOOL = {"name": "lookup", "description": "", "parameters": {"type": "object", "properties": {}}}
 
@@ -84,6 +86,37 @@ async def test_a_coroutine_function_decides_on_the_loop(
     assert (call.status, call.output) == ("error", "not now")
     assert threads == [threading.get_ident()]
     assert answers(asking) == [{"behavior": "deny", "message": "not now"}]
+
+
+async def test_a_handler_that_gets_no_thread_denies(
+    asking: MockServer, client: AppServerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "letta-app-client-job":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    result = await run(client, lambda _: allow(), timeout=10)
+    (call,) = result.tool_calls
+    assert (call.status, client.stats.handler_errors) == ("error", 1)
+    (answer,) = answers(asking)
+    assert answer.endswith("RuntimeError: can't start new thread")
+
+
+@pytest.mark.skipif(GROUP is None, reason="groups are built in from 3.11 on")
+async def test_the_agent_reads_what_is_in_a_group(
+    asking: MockServer, client: AppServerClient
+) -> None:
+    async def decide(_: ApprovalRequest) -> Decision:
+        inner = GROUP("inner", [OSError("no route")])
+        raise GROUP("both failed", [ValueError("no such host"), inner])
+
+    await run(client, decide)
+    (answer,) = answers(asking)
+    assert answer.endswith("(2 sub-exceptions); ValueError: no such host; OSError: no route")
 
 
 async def test_the_arguments_can_be_changed(scripted: Callable[..., MockServer]) -> None:

@@ -124,6 +124,13 @@ class Job(ABC):
     def run(self, jobs: Jobs, key: Hashable) -> None:
         """Calls the function."""
         self._jobs, self._key = jobs, key
+        try:
+            self._start()
+        except RuntimeError as error:
+            # The process may have no more threads.
+            self._raised(error)
+
+    def _start(self) -> None:
         if _is_async(self._function):
             self._spawn(lambda: self._function(self._argument), self._context)
             return

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["is_cancellation", "is_exit"]
+__all__ = ["is_cancellation", "is_exit", "leaves"]
 
 
 def is_exit(error: BaseException) -> bool:
     """Whether it is to end the program, or is an interrupt, alone or among others."""
-    return any(isinstance(one, (SystemExit, KeyboardInterrupt)) for one in _leaves(error))
+    return any(isinstance(one, (SystemExit, KeyboardInterrupt)) for one in leaves(error))
 
 
 def is_cancellation(error: BaseException, cancelled: type[BaseException]) -> bool:
@@ -20,16 +20,16 @@ def is_cancellation(error: BaseException, cancelled: type[BaseException]) -> boo
 
     A nursery or a task group that is cancelled raises such a group.
     """
-    return all(isinstance(one, cancelled) for one in _leaves(error))
+    return all(isinstance(one, cancelled) for one in leaves(error))
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
+def leaves(error: BaseException) -> Iterator[BaseException]:
     """It, or what is in it if it is a group."""
     if not isinstance(error, _group()):
         yield error
         return
     for one in error.exceptions:
-        yield from _leaves(one)
+        yield from leaves(one)
 
 
 def _group() -> Any:
